@@ -1,6 +1,6 @@
 module throng
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0
@@ -10,6 +10,4 @@ require (
 	golang.org/x/text v0.43.0
 )
 
-require (
-	github.com/gobwas/httphead v0.1.0 // indirect
-)
+require github.com/gobwas/httphead v0.1.0 // indirect
