@@ -44,7 +44,8 @@ type Kernel interface {
 	// Close closes the descriptor.
 	Close(fd int) error
 	// SetUserTimeout sets TCP_USER_TIMEOUT: unacknowledged data, or a closed
-	// window, for longer than d ends the connection. Not inherited.
+	// window, for longer than d ends the connection. On a listener it is
+	// inherited, too.
 	SetUserTimeout(fd int, d time.Duration) error
 	// Detach turns fd into a connection of package net and closes fd.
 	Detach(fd int) (net.Conn, error)
@@ -55,7 +56,10 @@ type Kernel interface {
 	Signal(fd int) error
 	// NewTimer makes a descriptor on which each expiry is an edge.
 	NewTimer() (fd int, err error)
-	// SetTimer makes fd expire after first and then each interval; zeros stop it.
+	// SetTimer makes fd expire after first, and then each interval, but only
+	// as long as each expiry is followed by a Read (of 8 bytes) or another
+	// SetTimer: Linux starts an interval when the last one has been read.
+	// Zeros stop it.
 	SetTimer(fd int, first, interval time.Duration) error
 
 	// Now is the monotonic time since some fixed moment.

@@ -5,6 +5,7 @@ package poller
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -57,6 +58,11 @@ func (linux) Listen(network, address string, opts SocketOptions) (int, net.Addr,
 	// Accepted connections are to be plain TCP sockets, which inherit options.
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(context.Background(), network, address)
+	if network == "unix" && errors.Is(err, unix.EADDRINUSE) && isStale(address) {
+		if err = os.Remove(address); err == nil {
+			l, err = lc.Listen(context.Background(), network, address)
+		}
+	}
 	if err != nil {
 		return -1, nil, err
 	}
@@ -76,6 +82,15 @@ func (linux) Listen(network, address string, opts SocketOptions) (int, net.Addr,
 		return -1, nil, fmt.Errorf("duplicate the listener: %w", err)
 	}
 	return fd, l.Addr(), nil
+}
+
+// isStale reports whether path is a socket that nobody listens on any more.
+func isStale(path string) bool {
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, unix.ECONNREFUSED)
 }
 
 // setOptions sets what accepted sockets inherit.

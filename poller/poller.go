@@ -3,13 +3,13 @@
 // Its one idea: the goroutine that waits for readiness is the worker. There is
 // no queue between the kernel's event and the code that reads the socket.
 //
-//	        epoll (easygo)          epoll (easygo)
-//	             |                       |
-//	 Post --> Worker 0               Worker 1   <-- Wake
-//	             |                       |
-//	        Ready, Ready, …         Ready, Ready, …     at most 64, then a turn
-//	             |                       |
-//	           turn                    turn             posted, again, hook
+//	       epoll (easygo)          epoll (easygo)
+//	            |                       |
+//	Post --> Worker 0               Worker 1   <-- Wake
+//	            |                       |
+//	       Ready, Ready, …         Ready, Ready, …     at most 64, then a turn
+//	            |                       |
+//	          turn                    turn             posted, again, hook
 //
 // A [Pool] has a fixed number of [Worker]s. Each is fed by its own [Poll] and
 // owns the descriptors that were added to it: Add, Del and Again are for its

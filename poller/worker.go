@@ -48,7 +48,7 @@ type Worker struct {
 	// Producers' state. Any goroutine.
 	woken  atomic.Bool // the eventfd was written, and no turn has begun since
 	dead   atomic.Bool // the poll has failed, or is closed
-	mu     sync.Mutex  // guards posted
+	mu     sync.Mutex  // guards posted, and wakeFd against its closing
 	posted []func()
 }
 
@@ -61,7 +61,9 @@ func newWorker(cfg Config, id int) (*Worker, error) {
 	}
 	w.poll, err = w.kernel.NewPoll(func(err error) {
 		// The poll's number may be somebody else's by now: never use it again.
-		w.dead.Store(true)
+		if w.dead.Swap(true) {
+			return // easygo reports a second error when it cannot close either
+		}
 		cfg.Fatal(fmt.Errorf("wait for events on worker %d: %w", id, err))
 	})
 	if err != nil {
@@ -137,7 +139,12 @@ func (w *Worker) Wake() {
 	if w.woken.Swap(true) {
 		return
 	}
-	if err := w.kernel.Signal(w.wakeFd); err != nil && !w.dead.Load() {
+	w.mu.Lock() // the number must not be closed, and used again, meanwhile
+	defer w.mu.Unlock()
+	if w.dead.Load() {
+		return
+	}
+	if err := w.kernel.Signal(w.wakeFd); err != nil {
 		panic(fmt.Sprintf("poller: wake worker %d: %v", w.id, err))
 	}
 }
@@ -192,21 +199,22 @@ func (w *Worker) runPosted() {
 }
 
 func (w *Worker) runAgain() {
-	w.spare, w.again = w.again, w.spare[:0]
-	for i, h := range w.spare {
-		w.spare[i] = nil
-		if i < maxAgain {
-			w.call(h, Readable)
-		} else {
-			w.again = append(w.again, h)
-		}
+	// Those that must wait stand before those that ask again meanwhile:
+	// otherwise the same 64 would be called for ever.
+	n := min(len(w.again), maxAgain)
+	w.spare, w.again = w.again, append(w.spare[:0], w.again[n:]...)
+	for _, h := range w.spare[:n] {
+		w.call(h, Readable)
 	}
+	clear(w.spare)
 }
 
 // close ends the worker from outside.
 func (w *Worker) close() error {
 	w.dead.Store(true)
 	err := w.poll.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if e := w.kernel.Close(w.wakeFd); err == nil {
 		err = e
 	}
