@@ -1,0 +1,104 @@
+package room
+
+import "sync"
+
+// A Fanout is what one worker has to write: the lanes whose logs have grown. Turn runs on the worker.
+type Fanout struct {
+	wake    func()
+	queue   queue // in rounds: a lane that is not finished goes to the end
+	writing bool  // a Peer is being called
+	scratch []byte
+
+	mu       sync.Mutex
+	incoming queue // lanes that were marked since the last turn
+}
+
+// push hands a marked lane to the worker, and wakes it unless an earlier one has done so. On any goroutine.
+func (f *Fanout) push(l *lane) {
+	f.mu.Lock()
+	first := f.incoming.empty()
+	f.incoming.push(l)
+	f.mu.Unlock()
+	if first {
+		f.wake()
+	}
+}
+
+// Turn writes to the members of dirty lanes, and stops after about that many writes (at most the last member's segments
+// more), or soon after stop (unless nil) says so. It says whether there is more to do: then the worker has to come back;
+// for lanes that are marked later it is woken.
+func (f *Fanout) Turn(writes int, stop func() bool) (more bool) {
+	f.mustNotWrite("Turn")
+	f.mu.Lock()
+	f.queue.join(&f.incoming)
+	f.mu.Unlock()
+	for !f.queue.empty() {
+		l := f.queue.pop()
+		n, again := l.bite(min(writes, biteWrites))
+		if again {
+			f.queue.push(l)
+		}
+		// A bite that finds nothing to write costs about as much as a write.
+		writes -= max(n, 1)
+		if writes <= 0 || stop != nil && stop() {
+			break
+		}
+	}
+	return !f.queue.empty()
+}
+
+// mustNotWrite panics when a Peer calls what would change lanes under the feet of the pass that called it.
+func (f *Fanout) mustNotWrite(name string) {
+	if f.writing {
+		panic("room: " + name + " called by a Peer's method")
+	}
+}
+
+// gather collects the messages from position up to about a segment's size, and returns where it stopped. The bytes are
+// valid until the next call.
+func (f *Fanout) gather(v *view, position, until uint64) (messages []byte, next uint64) {
+	messages = f.scratch[:0]
+	for position < until && len(messages) < maxSegment {
+		frame, notice := v.frame(position)
+		if !notice {
+			messages = append(messages, frame...)
+		}
+		position += uint64(len(frame))
+	}
+	f.scratch = messages
+	return messages, position
+}
+
+// A queue is lanes, first in, first out, linked through themselves so that it never allocates.
+type queue struct{ head, tail *lane }
+
+func (q *queue) empty() bool { return q.head == nil }
+
+func (q *queue) push(l *lane) {
+	if q.head == nil {
+		q.head = l
+	} else {
+		q.tail.next = l
+	}
+	q.tail = l
+}
+
+func (q *queue) pop() *lane {
+	l := q.head
+	q.head, l.next = l.next, nil
+	return l
+}
+
+// join appends another queue and leaves that one empty.
+func (q *queue) join(other *queue) {
+	if other.head == nil {
+		return
+	}
+	if q.head == nil {
+		q.head = other.head
+	} else {
+		q.tail.next = other.head
+	}
+	q.tail = other.tail
+	*other = queue{}
+}

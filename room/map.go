@@ -1,0 +1,162 @@
+package room
+
+import (
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Map is the rooms by name. Rooms appear when somebody joins or publishes and go when they are empty and their
+// history has aged out.
+type Map struct {
+	config  Config
+	shards  []shard
+	fanouts []*Fanout
+	swept   int // the shard where the next sweep begins
+}
+
+// A shard is a part of the map with a lock of its own. The lock also guards who uses a room, so that a room never goes
+// while somebody is about to join it.
+type shard struct {
+	config *Config
+
+	mu    sync.Mutex
+	rooms map[string]*Room
+	due   []due // empty rooms with history, in the order in which they are to be looked at
+}
+
+// All rooms stay for the same time after they are empty, hence the order.
+type due struct {
+	at   time.Duration
+	room *Room
+}
+
+// NewMap makes an empty map. wake[i] wakes worker i: it is called on any goroutine, under no lock, when Fanout(i) has got
+// something to do.
+func NewMap(config Config, wake []func()) *Map {
+	config.check()
+	m := &Map{config: config, shards: make([]shard, config.Shards)}
+	for i := range m.shards {
+		m.shards[i] = shard{config: &m.config, rooms: make(map[string]*Room)}
+	}
+	for _, w := range wake {
+		m.fanouts = append(m.fanouts, &Fanout{wake: w})
+	}
+	return m
+}
+
+// Fanout is what a worker has to write.
+func (m *Map) Fanout(worker int) *Fanout { return m.fanouts[worker] }
+
+// Join puts a member into the room of that name, which it makes when there is none. The member gets what is published
+// from now on, and before that up to history earlier messages: Flush sends them, so that the connection can first send
+// something of its own. On the member's worker, which is given.
+func (m *Map) Join(name string, mem *Member, peer Peer, worker, history int) {
+	f := m.fanouts[worker]
+	f.mustNotWrite("Join")
+	if mem.lane != nil {
+		panic("room: Join of a member that is in a room")
+	}
+	mem.enter(m.shard(name).enter(name), peer, f, history)
+}
+
+// Publish is Room.Publish for somebody who is no member, on any goroutine. Without history it does nothing in a room
+// that nobody is in.
+func (m *Map) Publish(name string, frame []byte, w Waiter) bool {
+	s := m.shard(name)
+	r := s.enter(name)
+	defer s.exit(r)
+	return r.Publish(frame, w)
+}
+
+// Len counts the rooms.
+func (m *Map) Len() int {
+	n := 0
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.mu.Lock()
+		n += len(s.rooms)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// Sweep removes empty rooms whose history has aged out, and returns how many. It looks at no more than budget rooms, and
+// at none that is not due. One goroutine at a time.
+func (m *Map) Sweep(budget int) (removed int) {
+	for range m.shards {
+		if budget <= 0 {
+			break
+		}
+		m.swept = (m.swept + 1) % len(m.shards)
+		looked, gone := m.shards[m.swept].sweep(budget)
+		budget -= looked
+		removed += gone
+	}
+	return removed
+}
+
+// shard returns the shard of a name: FNV-1a, which is the same in every run.
+func (m *Map) shard(name string) *shard {
+	hash := uint32(2166136261)
+	for i := range len(name) {
+		hash = (hash ^ uint32(name[i])) * 16777619
+	}
+	return &m.shards[(hash^hash>>16)&uint32(len(m.shards)-1)]
+}
+
+// enter finds or makes a room and counts the caller in.
+func (s *shard) enter(name string) *Room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.rooms[name]
+	if r == nil {
+		name = strings.Clone(name) // it may be a piece of a request
+		r = &Room{name: name, shard: s, log: log{config: s.config}}
+		s.rooms[name] = r
+	}
+	r.users++
+	return r
+}
+
+// exit counts the caller out. The last one takes the room away, or leaves it to a sweep when it has history.
+func (s *shard) exit(r *Room) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.users--
+	if r.users == 0 && !r.awaiting {
+		s.vacate(r)
+	}
+}
+
+// vacate removes an empty room, or lists it as due. Under the shard's lock.
+func (s *shard) vacate(r *Room) (removed bool) {
+	r.mu.Lock()
+	aged := r.log.aged()
+	r.mu.Unlock()
+	r.awaiting = !aged
+	if aged {
+		delete(s.rooms, r.name)
+	} else {
+		s.due = append(s.due, due{s.config.Now() + s.config.HistoryAge, r})
+	}
+	return aged
+}
+
+// sweep looks at the rooms that are due.
+func (s *shard) sweep(budget int) (looked, removed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.config.Now()
+	for ; looked < budget && len(s.due) > 0 && s.due[0].at <= now; looked++ {
+		r := s.due[0].room
+		s.due[0] = due{}
+		s.due = s.due[1:]
+		r.awaiting = false
+		// One that has members again is listed anew when the last of them leaves.
+		if r.users == 0 && s.vacate(r) {
+			removed++
+		}
+	}
+	return looked, removed
+}

@@ -1,0 +1,223 @@
+package room_test
+
+import (
+	"slices"
+	"time"
+
+	"throng/room"
+)
+
+// join makes a member, with the history that the model says it has to get; credit as in person.
+func (w *world) join(name string, worker, history, credit int) *person {
+	r := w.modelOf(name)
+	r.joins++
+	p := &person{w: w, worker: worker, room: r, number: r.joins, joined: len(r.entries), credit: credit}
+	p.next = w.back(r, history)
+	r.roster = append(r.roster, p)
+	w.members = append(w.members, p)
+	w.rooms.Join(name, &p.mem, p, worker, history)
+	if history > 0 {
+		p.mem.Flush()
+	}
+	return p
+}
+
+// modelOf returns the room of that name, made when there is none.
+func (w *world) modelOf(name string) *modelRoom {
+	if w.model[name] == nil {
+		w.model[name] = &modelRoom{name: name}
+	}
+	return w.model[name]
+}
+
+// back returns the entry where the latest n messages begin that are not too many, too far or too old.
+func (w *world) back(r *modelRoom, n int) int {
+	first, n := len(r.entries), min(n, w.config.HistoryCount)
+	for i := len(r.entries) - 1; i >= 0 && n > 0; i-- {
+		e := r.entries[i]
+		if e.position+uint64(w.config.HistoryBytes) < r.end || w.now-e.at >= w.config.HistoryAge {
+			break
+		}
+		if !e.notice {
+			first, n = i, n-1
+		}
+	}
+	return first
+}
+
+func (w *world) leave(p *person) {
+	p.mem.Leave()
+	r := p.room
+	r.roster = slices.DeleteFunc(r.roster, func(other *person) bool { return other == p })
+	w.members = slices.DeleteFunc(w.members, func(other *person) bool { return other == p })
+	if len(r.roster) == 0 && !r.listed {
+		w.vacate(r)
+	}
+}
+
+// aged says whether the room has nothing to offer to a newcomer.
+func (w *world) aged(r *modelRoom) bool {
+	return w.config.HistoryCount == 0 || !slices.ContainsFunc(r.entries, func(e entry) bool {
+		return !e.notice && w.now-e.at < w.config.HistoryAge
+	})
+}
+
+func (w *world) vacate(r *modelRoom) {
+	r.listed = !w.aged(r)
+	r.due = w.now + w.config.HistoryAge
+	if !r.listed {
+		delete(w.model, r.name)
+	}
+}
+
+// say publishes a message of about that size as a member, and answers whether it was taken.
+func (w *world) say(p *person, size int) bool {
+	return w.publish(p.room, size, p.mem.Room().Publish)
+}
+
+// outside publishes a message as nobody's member.
+func (w *world) outside(name string, size int) bool {
+	r := w.modelOf(name)
+	taken := w.publish(r, size, func(f []byte, wait room.Waiter) bool { return w.rooms.Publish(name, f, wait) })
+	if len(r.roster) == 0 && !r.listed {
+		w.vacate(r)
+	}
+	return taken
+}
+
+func (w *world) publish(r *modelRoom, size int, send func([]byte, room.Waiter) bool) bool {
+	w.ids++
+	f := frame(w.ids, false, size)
+	wait := &waiter{}
+	// The model comes first: a peer may see the message before Publish returns.
+	r.add(w, len(f), false)
+	if !send(f, wait) {
+		r.entries = r.entries[:len(r.entries)-1]
+		r.end -= uint64(len(f))
+		w.waiters = append(w.waiters, wait)
+		w.busy++
+		return false
+	}
+	return true
+}
+
+// notify publishes a notice in a member's room.
+func (w *world) notify(p *person, size int) {
+	w.ids++
+	f := frame(w.ids, true, size)
+	p.room.add(w, len(f), true)
+	p.mem.Room().Notice(f)
+}
+
+func (r *modelRoom) add(w *world, size int, notice bool) {
+	r.entries = append(r.entries, entry{r.end, size, w.ids, notice, w.now})
+	r.end += uint64(size)
+}
+
+// writable gives a member credit, and the edge that follows when it was blocked.
+func (w *world) writable(p *person, credit int) {
+	p.credit = credit
+	if p.blocked {
+		p.blocked = false
+		p.mem.Flush()
+	}
+}
+
+// turn lets a worker go on if it has a reason to.
+func (w *world) turn(worker, writes int) {
+	if w.runs[worker] {
+		w.runs[worker] = false
+		w.turns = true
+		if w.rooms.Fanout(worker).Turn(writes, nil) {
+			w.runs[worker] = true
+		}
+		w.turns = false
+	}
+}
+
+// quiesce runs turns until nobody has a reason for one; then everybody who is not blocked has everything, and
+// nobody waits.
+func (w *world) quiesce() {
+	for i := 0; slices.Contains(w.runs, true); i++ {
+		if i > 1<<20 {
+			w.t.Fatal("the workers never come to rest")
+		}
+		w.turn(i%len(w.runs), 64)
+	}
+	for _, p := range w.members {
+		p.passNotices()
+		if !p.blocked {
+			p.passGap(0)
+		}
+		if left := len(p.room.entries) - p.next; left > 0 && !p.blocked {
+			w.t.Fatalf("%v has not got %d entries, and nothing will bring them", p, left)
+		}
+	}
+	for _, wait := range w.waiters {
+		if wait.resumed != 1 {
+			w.t.Fatalf("a waiter was resumed %d times", wait.resumed)
+		}
+	}
+	w.waiters = w.waiters[:0]
+}
+
+// sweep removes what is due, in both worlds.
+func (w *world) sweep() {
+	w.rooms.Sweep(1 << 20)
+	for _, r := range w.model {
+		if r.listed && r.due <= w.now {
+			r.listed = false
+			if len(r.roster) == 0 {
+				w.vacate(r)
+			}
+		}
+	}
+}
+
+// checkRooms compares the map and each roster, read in pages, with the model.
+func (w *world) checkRooms(limit int) {
+	if got := w.rooms.Len(); got != len(w.model) {
+		w.t.Fatalf("there are %d rooms, and %d were to be", got, len(w.model))
+	}
+	for _, p := range w.members {
+		r, live := p.room, p.mem.Room()
+		if live.Name() != r.name || live.Len() != len(r.roster) {
+			w.t.Fatalf("%v is in %s with %d members, and %d were to be", p, live.Name(), live.Len(), len(r.roster))
+		}
+		if p != r.roster[0] {
+			continue
+		}
+		var got []*person
+		for after, more := uint64(0), true; more; {
+			n := 0
+			more = live.Members(after, limit, func(join uint64, peer room.Peer) {
+				q := peer.(*person)
+				if join <= after || join != q.number {
+					w.t.Fatalf("%v is listed with join number %d after %d", q, join, after)
+				}
+				after, got, n = join, append(got, q), n+1
+			})
+			if n > limit || more && n < limit {
+				w.t.Fatalf("a page of %d has %d members, more: %v", limit, n, more)
+			}
+		}
+		if !slices.Equal(got, r.roster) {
+			w.t.Fatalf("%s lists %d members, not the %d who are in it in their order", r.name, len(got), len(r.roster))
+		}
+	}
+}
+
+// end lets everybody leave and everything age, and asserts that nothing is left.
+func (w *world) end() {
+	for len(w.members) > 0 {
+		w.leave(w.members[len(w.members)-1])
+	}
+	w.quiesce()
+	for range 2 {
+		w.now += w.config.HistoryAge + time.Second
+		w.sweep()
+	}
+	if w.rooms.Len() != 0 || len(w.model) != 0 {
+		w.t.Fatalf("%d rooms are left, %d in the model", w.rooms.Len(), len(w.model))
+	}
+}
