@@ -1,0 +1,123 @@
+package server
+
+import (
+	"log/slog"
+	"runtime"
+	"time"
+
+	"throng/poller"
+)
+
+// Config holds every limit of the server. Zero values mean the default, which
+// stands beside each.
+type Config struct {
+	// Listen are addresses: "host:port", ":port", "unix:PATH".
+	Listen []string
+	// Workers is the number of event loops. Default: one per processor.
+	Workers int
+	// Kernel is the operating system; tests put a simulated one here. Required.
+	Kernel poller.Kernel
+	// Log takes what an operator should know. Default: slog.Default().
+	Log *slog.Logger
+
+	// MaxConns is the number of connections that are served. Another
+	// RefuseConns are answered 503; above that accepting stops. Default: 10,000.
+	MaxConns    int
+	RefuseConns int // default 32
+	// MaxHandshakes is the number of incomplete handshakes; at the limit the
+	// oldest one goes. Default: 8,192.
+	MaxHandshakes int
+	// MaxPlain is the number of plain HTTP requests at a time. Default: 256.
+	MaxPlain int
+
+	// MaxHeadBytes and MaxHeaders bound the head of a request: 4 KiB, but less
+	// than 16, and 64.
+	MaxHeadBytes, MaxHeaders int
+	// MaxMessageBytes bounds a message, and so a frame: 64 KiB.
+	MaxMessageBytes int64
+	// MaxFragments bounds the fragments of one message: 16,384.
+	MaxFragments int
+
+	// HandshakeTimeout is for the whole head: 5 s.
+	HandshakeTimeout time.Duration
+	// PingPeriod is how often an open connection is looked at. One that was
+	// silent since the last look is pinged, one that was silent since the ping
+	// is closed with 4008: after two to three periods. Default: 25 s.
+	PingPeriod time.Duration
+	// StallTimeout ends a connection whose peer has taken nothing for as long,
+	// while something is waiting to be sent: 30 s.
+	StallTimeout time.Duration
+	// LingerTimeout and LingerBytes bound what is still read after a close
+	// frame or a refusal, so that no reset destroys it: 2 s, 64 KiB.
+	LingerTimeout time.Duration
+	LingerBytes   int
+	// DrainTime is over what time Shutdown spreads its close frames: 3 s.
+	DrainTime time.Duration
+	// RetryAfter is what a 503 advises: 5 s.
+	RetryAfter time.Duration
+
+	// SendBufferBytes and ReceiveBufferBytes are SO_SNDBUF and SO_RCVBUF: a
+	// stalled peer's memory in the kernel is the server's. Defaults: 32 KiB each;
+	// the kernel doubles them for its own needs.
+	SendBufferBytes, ReceiveBufferBytes int
+
+	// AllowOrigins are more origins from which a browser may connect, as in
+	// "https://chat.example"; "*" allows all. The server's own host, loopback
+	// and requests without an Origin are always allowed.
+	AllowOrigins []string
+}
+
+// Bounds that are part of the design rather than a choice.
+const (
+	// readBudget is what one callback reads: the size of a loop's buffer.
+	readBudget = 16 << 10
+	// frameBudget is the number of frames that one callback handles.
+	frameBudget = 64
+	// maxOwn is what a connection's own frames may fill before it is no longer
+	// read, and before Send refuses. One message may go beyond it.
+	maxOwn = 16 << 10
+	// acceptBudget is the number of connections accepted in one turn.
+	acceptBudget = 64
+	// tickInterval is how often deadlines are looked at.
+	tickInterval = 250 * time.Millisecond
+	// maxTick is what one tick can add to a loop's clock. When the process was
+	// stopped for longer, all deadlines move by the rest.
+	maxTick = 2 * time.Second
+	// acceptRetryMin and acceptRetryMax bound the wait after a failed accept.
+	acceptRetryMin = 10 * time.Millisecond
+	acceptRetryMax = time.Second
+)
+
+// withDefaults fills in what is not set.
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	def(&c.Workers, runtime.NumCPU())
+	def(&c.MaxConns, 10_000)
+	def(&c.RefuseConns, 32)
+	def(&c.MaxHandshakes, 8192)
+	def(&c.MaxPlain, 256)
+	def(&c.MaxHeadBytes, 4<<10)
+	c.MaxHeadBytes = min(c.MaxHeadBytes, readBudget-1) // one more byte must fit in the buffer
+	def(&c.MaxHeaders, 64)
+	def(&c.MaxMessageBytes, 64<<10)
+	def(&c.MaxFragments, 16<<10)
+	def(&c.HandshakeTimeout, 5*time.Second)
+	def(&c.PingPeriod, 25*time.Second)
+	def(&c.StallTimeout, 30*time.Second)
+	def(&c.LingerTimeout, 2*time.Second)
+	def(&c.LingerBytes, 64<<10)
+	def(&c.DrainTime, 3*time.Second)
+	def(&c.RetryAfter, 5*time.Second)
+	def(&c.SendBufferBytes, 32<<10)
+	def(&c.ReceiveBufferBytes, 32<<10)
+	return c
+}
+
+func def[T comparable](p *T, value T) {
+	var zero T
+	if *p == zero {
+		*p = value
+	}
+}

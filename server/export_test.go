@@ -1,0 +1,58 @@
+package server
+
+import "unsafe"
+
+// ConnSize is what an idle connection is made of.
+const ConnSize = unsafe.Sizeof(Conn{})
+
+// Waiting is the number of bytes that c holds until its peer reads: its own frames
+// and everything. On its worker.
+func (c *Conn) Waiting() (own, all int) {
+	if c.loop.corked == c {
+		own, all = len(c.loop.cork), len(c.loop.cork)
+	}
+	if e := c.more; e != nil {
+		own += len(e.own)
+		all += len(e.own) + len(e.rest) + len(e.pong)
+	}
+	return own, all
+}
+
+// Unread is the number of bytes that were read and not decoded. On its worker.
+func (c *Conn) Unread() int {
+	if c.more == nil {
+		return 0
+	}
+	return len(c.more.unread)
+}
+
+// Idle reports whether c holds nothing but itself. On its worker.
+func (c *Conn) Idle() bool { return c.more == nil && c.input.Held() == 0 }
+
+// Head is what the strict parser made of the head of a request.
+type Head struct {
+	Method, Target, Host string
+	Hosts                int
+	Body                 bool // a Content-Length or Transfer-Encoding
+	Upgrade              int  // 0, or the status of the refusal as an upgrade
+	Request              *Request
+}
+
+// ParseHead is the parser of heads.
+func ParseHead(b []byte, maxHeaders int) (Head, int) {
+	h, status := parseHead(b, maxHeaders)
+	if status != 0 {
+		return Head{}, status
+	}
+	out := Head{
+		Method: string(h.method), Target: string(h.target), Host: string(h.host.text),
+		Hosts: h.host.count, Body: h.body, Upgrade: h.checkUpgrade(),
+	}
+	if r, ok := h.request(); ok {
+		out.Request = r
+	}
+	return out, 0
+}
+
+// HeadEnd looks for the end of a head.
+func HeadEnd(b []byte, from int) int { return headEnd(b, from) }

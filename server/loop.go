@@ -1,0 +1,281 @@
+package server
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"throng/poller"
+)
+
+// loop is one worker's connections and buffers.
+type loop struct {
+	srv    *Server
+	worker *poller.Worker
+
+	// Buffers, shared by all connections of the worker. Owned by the worker.
+	buf      []byte // input
+	trash    []byte // input that nobody wants; buf may hold a message meanwhile
+	cork     []byte // own frames of corked
+	scratch  []byte // one own frame of any other
+	corked   *Conn  // the connection that is being served
+	spare    []*extra
+	upgrader upgrader
+
+	// Connections. Owned by the worker.
+	open       []*Conn // dense, in no order
+	look       int     // where the sweep looks next in open
+	round      int64   // when the sweep's round began
+	handshakes list    // incomplete handshakes, oldest first
+	stalled    list    // blocked open connections
+	closing    list
+	doomed     []*Conn // to be closed when the turn ends
+	inTurn     bool    // closes wait for the turn's end
+	drainBy    int     // connections to close at each tick; 0: none
+
+	// Clock. Owned by the worker.
+	timer  int           // descriptor
+	now    int64         // ns; stands still while the process is stopped
+	ticked time.Duration // kernel time of the last tick
+
+	mu       sync.Mutex
+	incoming []arrival // guarded by mu
+
+	admitting []arrival // the other half of incoming's double buffer. Owned by the worker.
+}
+
+// arrival is an accepted descriptor. One too many is only refused.
+type arrival struct {
+	fd      int32
+	surplus bool
+}
+
+func newLoop(s *Server, w *poller.Worker) *loop {
+	l := &loop{srv: s, worker: w, buf: make([]byte, readBudget), trash: make([]byte, readBudget), timer: -1}
+	l.upgrader.init()
+	return l
+}
+
+// start begins the ticks.
+func (l *loop) start() error {
+	var err error
+	if l.timer, err = l.srv.kernel.NewTimer(); err != nil {
+		return fmt.Errorf("make a timer: %w", err)
+	}
+	l.ticked = l.srv.kernel.Now()
+	if err := on(l, func() error { return l.worker.Add(l.timer, ticker{l}) }); err != nil {
+		return err
+	}
+	if err := l.srv.kernel.SetTimer(l.timer, tickInterval, tickInterval); err != nil {
+		return fmt.Errorf("start a timer: %w", err)
+	}
+	return nil
+}
+
+// stop closes everything that is left, on the worker.
+func (l *loop) stop() error {
+	l.admit()
+	for len(l.open) > 0 {
+		c := l.open[len(l.open)-1]
+		l.contain(c, func() { c.broken(errStopped) })
+	}
+	for _, ls := range []*list{&l.handshakes, &l.closing} {
+		for ls.head != nil {
+			ls.head.conn.destroy()
+		}
+	}
+	err := l.worker.Del(l.timer)
+	l.srv.kernel.Close(l.timer)
+	return err
+}
+
+// turn takes in new connections, gives the handler its turn and then closes
+// what failed in it. It reports whether work is left.
+func (l *loop) turn() bool {
+	l.admit()
+	more := false
+	if t := l.srv.turner; t != nil {
+		l.inTurn = true
+		more = t.Turn(l.worker.ID())
+		l.inTurn = false
+	}
+	l.reap()
+	return more
+}
+
+// reap closes the doomed. Handlers may doom others meanwhile.
+func (l *loop) reap() {
+	for len(l.doomed) > 0 {
+		n := len(l.doomed) - 1
+		c := l.doomed[n]
+		l.doomed[n] = nil
+		l.doomed = l.doomed[:n]
+		if c.state != open || !c.is(doomed) {
+			continue
+		}
+		l.contain(c, func() {
+			if e := c.more; e.code == CodeBroken {
+				c.broken(e.cause)
+			} else {
+				c.shut(e.cause, e.code, e.reason)
+			}
+		})
+	}
+}
+
+// contain runs f; a panic in it costs c only.
+func (l *loop) contain(c *Conn, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.Panicked(v, debug.Stack())
+		}
+	}()
+	f()
+}
+
+// survives runs f and reports whether it returned. What ends a connection may run
+// within another one's event: a panic there must cost neither that one nor the
+// rest of the end.
+func (l *loop) survives(f func()) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.srv.log.Error("panic in a handler", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+	return true
+}
+
+// enqueue hands an accepted descriptor to the loop. Any goroutine.
+func (l *loop) enqueue(a arrival) {
+	l.mu.Lock()
+	l.incoming = append(l.incoming, a)
+	l.mu.Unlock()
+	l.worker.Wake()
+}
+
+// admit makes connections of the descriptors that were handed over.
+func (l *loop) admit() {
+	l.mu.Lock()
+	l.incoming, l.admitting = l.admitting[:0], l.incoming
+	l.mu.Unlock()
+	for _, a := range l.admitting {
+		l.begin(a)
+	}
+}
+
+// begin starts a connection's life. Its first edge comes at once if the head
+// has arrived already.
+func (l *loop) begin(a arrival) {
+	c := &Conn{loop: l, fd: a.fd, seat: -1}
+	if err := l.worker.Add(int(a.fd), c); err != nil {
+		l.srv.log.Error("cannot watch a connection", "error", err)
+		l.srv.kernel.Close(int(a.fd))
+		l.srv.gone()
+		return
+	}
+	if a.surplus || l.srv.draining.Load() {
+		c.refuse(503)
+		return
+	}
+	if l.handshakes.len >= max(1, l.srv.cfg.MaxHandshakes/len(l.srv.loops)) {
+		l.handshakes.head.conn.destroy() // the oldest, never the newcomer
+	}
+	l.handshakes.push(c.extra(), l.now+int64(l.srv.cfg.HandshakeTimeout))
+}
+
+// seatNow makes c one of the open connections.
+func (l *loop) seatNow(c *Conn) {
+	c.seat = int32(len(l.open))
+	l.open = append(l.open, c)
+}
+
+// unseat takes c out of the open connections; the last one gets its place. If the
+// sweep has passed there, the one that it saw last moves there first: otherwise
+// it would miss the last one.
+func (l *loop) unseat(c *Conn) {
+	if c.seat < int32(l.look) {
+		l.look--
+		l.move(l.look, c.seat)
+		c.seat = int32(l.look)
+	}
+	last := len(l.open) - 1
+	l.move(last, c.seat)
+	l.open[last] = nil
+	l.open = l.open[:last]
+	c.seat = -1
+}
+
+func (l *loop) move(from int, to int32) {
+	l.open[to] = l.open[from]
+	l.open[to].seat = to
+}
+
+// forget releases everything that c holds.
+func (l *loop) forget(c *Conn) {
+	c.resetInput()
+	if e := c.more; e != nil {
+		if e.list != nil {
+			e.list.remove(e)
+		}
+		c.more = nil
+		l.putExtra(e)
+	}
+}
+
+// maxSpare is the number of idle extras that a loop keeps.
+const maxSpare = 256
+
+func (l *loop) takeExtra() *extra {
+	if n := len(l.spare); n > 0 {
+		e := l.spare[n-1]
+		l.spare = l.spare[:n-1]
+		return e
+	}
+	return new(extra)
+}
+
+func (l *loop) putExtra(e *extra) {
+	*e = extra{}
+	if len(l.spare) < maxSpare {
+		l.spare = append(l.spare, e)
+	}
+}
+
+// list is a queue of connections with one deadline each, all deadlines being
+// equally far away when they are pushed: only the head needs to be looked at.
+type list struct {
+	head, tail *extra
+	len        int
+}
+
+// push puts e at the end of ls, out of whatever list it was in.
+func (ls *list) push(e *extra, due int64) {
+	if e.list != nil {
+		e.list.remove(e)
+	}
+	e.list, e.due, e.prev = ls, due, ls.tail
+	if ls.tail != nil {
+		ls.tail.next = e
+	} else {
+		ls.head = e
+	}
+	ls.tail = e
+	ls.len++
+}
+
+func (ls *list) remove(e *extra) {
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		ls.head = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		ls.tail = e.prev
+	}
+	e.list, e.prev, e.next = nil, nil, nil
+	ls.len--
+}

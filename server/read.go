@@ -1,0 +1,170 @@
+package server
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/gobwas/ws"
+
+	"throng/frame"
+)
+
+// read takes what has arrived, within the budget. One read is enough: if it did
+// not fill the buffer the socket is empty, and what comes later is an edge. When
+// the peer has hung up there is one more thing to be read, the end.
+func (c *Conn) read() {
+	if c.is(paused) {
+		return
+	}
+	if c.more != nil && len(c.more.unread) > 0 && !c.readUnread() {
+		return
+	}
+	l := c.loop
+	n, err := c.readSome(l.buf)
+	switch {
+	case wouldBlock(err):
+		return
+	case err != nil:
+		c.shutBroken(err)
+		return
+	case n == 0:
+		c.ended()
+		return
+	}
+	c.flags |= heard
+	c.flags &^= pinged
+	c.feed(l.buf[:n])
+	if n == len(l.buf) || c.is(hungUp) {
+		c.again()
+	}
+}
+
+// readSome is read(2) without its interruptions.
+func (c *Conn) readSome(p []byte) (int, error) {
+	for {
+		n, err := c.loop.srv.kernel.Read(int(c.fd), p)
+		if err == nil || !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// feed decodes fresh input and keeps what could not be handled now.
+func (c *Conn) feed(p []byte) {
+	if n := c.consume(p); n < len(p) && c.Open() {
+		e := c.extra()
+		e.unread = append(e.unread, p[n:]...)
+	}
+}
+
+// readUnread decodes input kept earlier. It reports whether all of it is done
+// and the socket may be read again in the same call.
+func (c *Conn) readUnread() bool {
+	e := c.more
+	n := c.consume(e.unread)
+	if !c.Open() {
+		return false
+	}
+	if e.unread = e.unread[n:]; len(e.unread) > 0 {
+		return false
+	}
+	e.unread = nil
+	return !c.is(paused)
+}
+
+// consume decodes and delivers up to frameBudget messages and returns how much
+// of p is done.
+func (c *Conn) consume(p []byte) (done int) {
+	for range frameBudget {
+		if c.clogged() {
+			c.flags |= deaf
+			return done
+		}
+		m, n, ok, err := c.input.Decode(p[done:], &c.loop.srv.limits)
+		done += n
+		if err != nil {
+			c.violated(err)
+			return done
+		}
+		if !ok {
+			return len(p)
+		}
+		if c.deliver(m); !c.Open() || c.is(paused) {
+			return done
+		}
+	}
+	c.again()
+	return done
+}
+
+// deliver hands one message to whoever it is for.
+func (c *Conn) deliver(m Message) {
+	switch m.Op {
+	case ws.OpPing:
+		c.pong(m.Payload)
+	case ws.OpPong:
+	case ws.OpClose:
+		c.peerClosed(m.Payload)
+	default:
+		if !c.loop.srv.handler.Message(c, m) && c.Open() {
+			c.flags |= paused
+			c.extra().held = Message{Op: m.Op, Payload: append([]byte(nil), m.Payload...)}
+		}
+	}
+}
+
+// resume offers the held message again, and reads on if it is taken now.
+func (c *Conn) resume() {
+	if !c.Open() || !c.is(paused) {
+		return
+	}
+	c.loop.corked = c
+	if c.loop.srv.handler.Message(c, c.more.held) && c.Open() {
+		c.more.held = Message{}
+		c.flags &^= paused
+		c.again()
+	}
+	c.uncork()
+	c.loop.corked = nil
+	c.settle()
+}
+
+// violated ends c for what its peer has sent.
+func (c *Conn) violated(err error) {
+	code := ws.StatusProtocolError
+	var e frame.Error
+	if errors.As(err, &e) {
+		code = e.Code()
+	}
+	c.shut(err, code, err.Error())
+}
+
+// peerClosed answers a close frame with its own code: RFC 6455, section 5.5.1.
+func (c *Conn) peerClosed(payload []byte) {
+	code, reason, _ := frame.ParseClose(payload) // checked by the decoder
+	c.uncork()
+	if !c.leave(nil, code, string(reason)) {
+		code = ws.StatusInternalServerError
+	}
+	e := c.extra()
+	e.own = frame.AppendClose(e.own, code, "")
+	c.finish()
+}
+
+// ended ends c after its peer has shut down its side without a close frame. It may
+// still read, and gets what is waiting for it.
+func (c *Conn) ended() {
+	c.uncork()
+	if !c.pending() {
+		c.broken(ErrEOF)
+		return
+	}
+	c.leave(ErrEOF, CodeBroken, ErrEOF.Error())
+	c.finish()
+}
+
+// shutBroken ends c after a failed read or write, outside a turn.
+func (c *Conn) shutBroken(err error) {
+	c.loop.cork = c.loop.cork[:0]
+	c.broken(err)
+}

@@ -1,0 +1,248 @@
+package server_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"throng/poller"
+	"throng/server"
+)
+
+// An incomplete handshake is cut at its time, and not before, however much of it
+// comes meanwhile.
+func TestHandshakeTimeout(t *testing.T) {
+	x := start(t, setup{})
+	silent, slow := x.enter(), x.enter()
+	x.pass(4500 * time.Millisecond)
+	slow.write([]byte("GET / HTTP/1.1\r\n"))
+	in := x.enter()
+	x.pass(250 * time.Millisecond)
+	if n := x.srv.Conns(); n != 3 {
+		t.Fatalf("%d connections before the time", n)
+	}
+	x.pass(500 * time.Millisecond)
+	if stats := x.srv.Stats(); stats.Conns != 1 || stats.SlowHandshakes != 2 {
+		t.Fatalf("%+v after the time", stats)
+	}
+	silent.gone()
+	slow.gone()
+	in.write([]byte(upgrade()))
+	in.accepted()
+	x.pass(10 * time.Second) // open connections have all the time
+	in.say("hello")
+}
+
+// gone reads the end, be it a reset or not.
+func (c *client) gone() {
+	c.Helper()
+	if b, err := c.in.ReadByte(); err == nil {
+		c.Errorf("got a byte %#x, want the end", b)
+	}
+}
+
+// At the limit of handshakes the oldest goes, never the newcomer.
+func TestMaxHandshakes(t *testing.T) {
+	x := start(t, setup{config: server.Config{MaxHandshakes: 3}})
+	var all []*client
+	for range 5 {
+		all = append(all, x.enter())
+	}
+	if n := x.srv.Conns(); n != 3 {
+		t.Errorf("%d handshakes, the limit is 3", n)
+	}
+	all[0].gone()
+	all[1].gone()
+	for _, c := range all[2:] {
+		c.write([]byte(upgrade()))
+		c.accepted()
+		c.say("hello")
+	}
+	// Open ones do not count.
+	for range 3 {
+		all = append(all, x.enter())
+	}
+	if n := x.srv.Conns(); n != 6 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// A silent connection is pinged once, and closed when that is not answered.
+func TestSilentPeers(t *testing.T) {
+	x := start(t, setup{config: server.Config{PingPeriod: 10 * time.Second}})
+	silent, ponging, talking := x.connect(), x.connect(), x.connect()
+	for round := 1; round <= 6; round++ {
+		x.pass(10 * time.Second)
+		if round%2 == 0 { // one look finds a sign of life, the next finds none
+			ponging.expect(ws.OpPing, "")
+			x.feed(ponging, masked(ws.OpPong, ""))
+			x.barrier()
+		}
+		talking.say("hello")
+	}
+	silent.expect(ws.OpPing, "")
+	silent.expectClose(server.CodeIdle, server.ErrSilent.Error())
+	x.ended(silent, server.CodeIdle, server.ErrSilent.Error(), server.ErrSilent)
+	ponging.say("hello")
+	if n := x.srv.Stats().Other; n != 1 {
+		t.Errorf("%d closed", n)
+	}
+}
+
+// Silence is found within three periods, also by those whose place changes when
+// another one goes that the sweep has seen already.
+func TestSweepMissesNobody(t *testing.T) {
+	for leaving := range 8 {
+		x := start(t, setup{config: server.Config{PingPeriod: 10 * time.Second}})
+		var clients []*client
+		for range 8 {
+			clients = append(clients, x.connect())
+		}
+		x.pass(5 * time.Second) // the sweep has seen half of them
+		c := clients[leaving]
+		c.send(ws.OpClose, "\x03\xe8")
+		await(t, x.app.closed)
+		c.Close()
+		x.pass(25 * time.Second)
+		if n := len(x.app.closed); n != 7 {
+			t.Errorf("after number %d has gone, %d of 7 are found silent", leaving, n)
+		}
+		for i, c := range clients {
+			if i != leaving {
+				c.expect(ws.OpPing, "")
+				c.expectClose(server.CodeIdle, server.ErrSilent.Error())
+				c.Close()
+			}
+		}
+	}
+}
+
+// Paused and blocked connections are not silent: it is the server that does not
+// listen. Nor are they when that is over.
+func TestPausedIsNotSilent(t *testing.T) {
+	busy := true
+	x := start(t, setup{config: server.Config{PingPeriod: 10 * time.Second, StallTimeout: time.Hour}, app: &app{
+		message: func(c *server.Conn, m server.Message) bool { return !busy && c.Send(m.Op, m.Payload) },
+	}})
+	paused, blocked := x.connect(), x.connect()
+	paused.send(ws.OpText, "held")
+	x.pass(25 * time.Second) // pinged by now
+	blocked.expect(ws.OpPing, "")
+	x.kernel.allow(blocked.fd, 1)
+	on(t, blocked.at, func(c *server.Conn) { c.Send(ws.OpText, []byte("waits")) })
+	x.pass(100 * time.Second)
+	x.run(0, func() { busy = false })
+	paused.at.Resume()
+	x.kernel.free(blocked.fd)
+	x.fire(blocked.fd, poller.Writable)
+	x.pass(9 * time.Second)
+	paused.expect(ws.OpText, "held")
+	blocked.expect(ws.OpText, "waits")
+	paused.say("hello")
+	blocked.say("hello")
+	if len(x.app.closed) > 0 {
+		t.Errorf("closed: %+v", <-x.app.closed)
+	}
+}
+
+// A peer that takes nothing is cut at the stall limit. One that takes a little is
+// not.
+func TestStall(t *testing.T) {
+	x := start(t, setup{config: server.Config{StallTimeout: 10 * time.Second}})
+	stalled, slow := x.connect(), x.connect()
+	for _, c := range []*client{stalled, slow} {
+		x.kernel.allow(c.fd, 5)
+		on(t, c.at, func(c *server.Conn) {
+			if n := c.WriteFrames([]byte("\x81\x04room")); n != 6 {
+				t.Errorf("WriteFrames: %d", n)
+			}
+			c.Send(ws.OpText, []byte("waits"))
+		})
+	}
+	x.pass(9 * time.Second)
+	x.kernel.allow(slow.fd, 1)
+	x.fire(slow.fd, poller.Writable)
+	x.pass(2 * time.Second)
+	x.ended(stalled, server.CodeBroken, server.ErrStalled.Error(), server.ErrStalled)
+	x.until("it to go", func() bool { return x.srv.Conns() == 1 })
+	x.pass(7 * time.Second)
+	if len(x.app.closed) > 0 {
+		t.Fatal("closed one that takes a little")
+	}
+	x.kernel.free(slow.fd)
+	x.fire(slow.fd, poller.Writable)
+	slow.expect(ws.OpText, "room")
+	slow.expect(ws.OpText, "waits")
+	x.pass(20 * time.Second) // nothing waits: no stall
+	slow.say("hello")
+	if d := x.kernel.timeouts[slow.fd]; d != 10*time.Second {
+		t.Errorf("TCP_USER_TIMEOUT %v", d)
+	}
+}
+
+// After the close frame the server waits LingerTimeout for the peer's end, whether
+// the frame could be sent or not; the same after a refusal.
+func TestLingerTimeout(t *testing.T) {
+	x := start(t, setup{})
+	open, blocked, refused := x.connect(), x.connect(), x.enter()
+	x.kernel.allow(blocked.fd, 1)
+	for _, c := range []*client{open, blocked} {
+		on(t, c.at, func(c *server.Conn) { c.Close(1000, "") })
+	}
+	refused.write([]byte("\r\n"))
+	x.until("the refusal", func() bool { return x.srv.Stats().Refused == 1 })
+	x.pass(1750 * time.Millisecond)
+	if n := x.srv.Conns(); n != 3 {
+		t.Fatalf("%d connections before the time", n)
+	}
+	x.pass(500 * time.Millisecond)
+	if n := x.srv.Conns(); n != 0 {
+		t.Fatalf("%d connections after the time", n)
+	}
+	open.expectClose(1000, "")
+}
+
+// A process that was stopped for a minute closes nobody when it goes on.
+func TestStoppedProcess(t *testing.T) {
+	x := start(t, setup{config: server.Config{PingPeriod: 10 * time.Second, StallTimeout: 10 * time.Second}})
+	open, shaking, blocked := x.connect(), x.enter(), x.connect()
+	x.kernel.allow(blocked.fd, 1)
+	on(t, blocked.at, func(c *server.Conn) { c.Send(ws.OpText, []byte("waits")) })
+	for range 2 {
+		x.kernel.advance(time.Minute) // one tick, a minute late
+		x.barrier()
+	}
+	if n := x.srv.Conns(); n != 3 || len(x.app.closed) > 0 {
+		t.Fatalf("%d connections, %d closed", n, len(x.app.closed))
+	}
+	open.say("hello")
+	shaking.write([]byte(upgrade()))
+	shaking.accepted()
+	x.kernel.free(blocked.fd)
+	x.fire(blocked.fd, poller.Writable)
+	blocked.expect(ws.OpText, "waits")
+}
+
+// A Turner's Tick comes with every tick, on each worker.
+func TestTick(t *testing.T) {
+	ticks := make(chan int, 100)
+	started := make(chan bool, 1)
+	x := start(t, setup{config: server.Config{Workers: 2}, turner: &turner{
+		start: func(*server.Server) { started <- true },
+		tick:  func(worker int) { ticks <- worker },
+	}})
+	await(t, started)
+	for range 3 {
+		x.pass(250 * time.Millisecond)
+	}
+	var got []string
+	for len(ticks) > 0 {
+		got = append(got, fmt.Sprint(<-ticks))
+	}
+	if all := strings.Join(got, ""); strings.Count(all, "0") != 3 || strings.Count(all, "1") != 3 {
+		t.Errorf("ticks on workers %s", all)
+	}
+}

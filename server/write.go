@@ -1,0 +1,234 @@
+package server
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/gobwas/ws"
+
+	"throng/frame"
+)
+
+// Send queues one frame of the connection's own. false: c is closed, or 16 KiB
+// are waiting already; Handler.Writable is called when they have gone out.
+func (c *Conn) Send(op ws.OpCode, payload []byte) bool {
+	if !c.Open() || c.clogged() {
+		return false
+	}
+	l := c.loop
+	if l.corked == c {
+		l.cork = frame.Append(l.cork, op, payload)
+		if len(l.cork) >= maxOwn {
+			c.uncork()
+		}
+		return true
+	}
+	l.scratch = frame.Append(l.scratch[:0], op, payload)
+	c.push(l.scratch)
+	l.scratch = trim(l.scratch)
+	return true
+}
+
+// WriteFrames offers whole frames of a room and returns how many of their bytes
+// were taken, always a frame's end. Less than all: the connection is blocked,
+// and Handler.Writable will be called. A connection that is no longer open
+// takes everything and sends nothing.
+func (c *Conn) WriteFrames(frames []byte) int {
+	if !c.Open() {
+		return len(frames)
+	}
+	if c.loop.corked == c {
+		c.uncork()
+	}
+	if c.is(blocked) || c.pending() {
+		return 0
+	}
+	n, err := c.writeSome(frames)
+	if err != nil {
+		c.doom(err, CodeBroken, "")
+		return len(frames)
+	}
+	if n == len(frames) {
+		return n
+	}
+	c.block()
+	end := frame.Boundary(frames, n)
+	if end > n {
+		// A copy: a slice would keep the whole segment alive.
+		c.extra().rest = append([]byte(nil), frames[n:end]...)
+	}
+	return end
+}
+
+// pong answers a ping; while c is blocked the latest wins.
+func (c *Conn) pong(payload []byte) {
+	if c.is(blocked) {
+		e := c.extra()
+		e.pong = frame.Append(e.pong[:0], ws.OpPong, payload)
+		return
+	}
+	c.loop.cork = frame.Append(c.loop.cork, ws.OpPong, payload)
+}
+
+// uncork sends what was gathered while c was being served.
+func (c *Conn) uncork() {
+	l := c.loop
+	if l.corked != c || len(l.cork) == 0 {
+		return
+	}
+	b := l.cork
+	l.cork = l.cork[:0]
+	if c.state != closed {
+		c.push(b)
+	}
+	l.cork = trim(l.cork)
+}
+
+// push sends b now, or keeps what cannot be sent. A failure dooms c.
+func (c *Conn) push(b []byte) {
+	if c.is(doomed) {
+		return
+	}
+	if !c.is(blocked) && !c.pending() {
+		n, err := c.writeSome(b)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		if b = b[n:]; len(b) == 0 {
+			return
+		}
+		c.block()
+	}
+	e := c.extra()
+	e.own = append(e.own, b...)
+}
+
+// fail ends c after a failed system call, at the end of the turn.
+func (c *Conn) fail(err error) {
+	if c.state == open {
+		c.doom(err, CodeBroken, "")
+		return
+	}
+	c.destroy()
+}
+
+// pending reports whether anything is waiting to be sent.
+func (c *Conn) pending() bool {
+	e := c.more
+	return e != nil && len(e.rest)+len(e.own)+len(e.pong) > 0
+}
+
+// clogged reports whether so much is waiting that c is not to be read.
+func (c *Conn) clogged() bool {
+	if c.more == nil || !c.is(blocked) {
+		return false
+	}
+	waiting := len(c.more.own)
+	if c.loop.corked == c {
+		waiting += len(c.loop.cork)
+	}
+	return waiting >= maxOwn
+}
+
+// block notes that an edge will follow, and when the peer will have stalled.
+func (c *Conn) block() {
+	c.flags |= blocked
+	if c.state == open {
+		l := c.loop
+		l.stalled.push(c.extra(), l.now+int64(l.srv.cfg.StallTimeout))
+	}
+}
+
+// writable goes on sending after an edge: the remainder, the connection's own
+// frames, then what the handler has.
+func (c *Conn) writable() {
+	if err := c.flush(); err != nil {
+		c.shutBroken(err)
+		return
+	}
+	if c.is(blocked) {
+		return
+	}
+	// A ping that waited with the rest is only now on its way.
+	c.flags = c.flags&^pinged | heard
+	l := c.loop
+	l.inTurn = true
+	l.srv.handler.Writable(c)
+	l.inTurn = false
+	if c.is(deaf) && !c.clogged() {
+		c.flags &^= deaf
+		c.again()
+	}
+}
+
+// flush writes what is waiting. c is no longer blocked when all has gone out.
+func (c *Conn) flush() error {
+	e := c.more
+	if e == nil {
+		c.flags &^= blocked
+		return nil
+	}
+	c.flags &^= blocked
+	progress := false
+	for c.pending() {
+		b := &e.rest
+		if len(*b) == 0 {
+			b = &e.own
+		}
+		if len(*b) == 0 {
+			// From here on it is a frame like the others: once a part of it is
+			// out, a later pong must not take its place.
+			e.own, e.pong = e.pong, nil
+		}
+		n, err := c.writeSome(*b)
+		if err != nil {
+			return err
+		}
+		progress = progress || n > 0
+		if *b = (*b)[n:]; len(*b) > 0 {
+			c.flags |= blocked
+			if progress {
+				c.block() // the peer has not stalled
+			}
+			return nil
+		}
+		*b = nil
+	}
+	if e.list == &c.loop.stalled {
+		e.list.remove(e)
+	}
+	return nil
+}
+
+// writeSome writes until all is out or the socket is full. A full socket is not
+// an error.
+func (c *Conn) writeSome(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := c.loop.srv.kernel.Write(int(c.fd), p[done:])
+		switch {
+		case err == nil:
+			done += n
+			if done < len(p) {
+				return done, nil // a short write means that an edge will follow
+			}
+		case wouldBlock(err):
+			return done, nil
+		case !errors.Is(err, syscall.EINTR):
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// wouldBlock tells EAGAIN from other errors without an allocation.
+func wouldBlock(err error) bool { return err == syscall.EAGAIN }
+
+// trim drops a buffer that a large message has made large.
+func trim(b []byte) []byte {
+	if cap(b) > 4*maxOwn {
+		return nil
+	}
+	return b[:0]
+}
