@@ -1,0 +1,279 @@
+// Package chat is the application: people, their nicknames and what they say.
+//
+// Its one idea: a person in a room is a room.Member with a nickname and a
+// connection, 64 bytes in all. What is said becomes one encoded frame, which the
+// room delivers; this package never writes to anybody but the one who asked.
+//
+//	server.Conn -- Message --> member -- Publish --> room.Room
+//	server.Conn <-- WriteFrames -- member (a room.Peer) <-- turn of a room.Fanout
+//
+// [Chat] is the server's Handler and Turner. Its methods run on the workers; a
+// member belongs to its connection's worker, except for its nickname, which
+// everybody may read.
+//
+// The protocol is plain text: docs/protocol.md.
+package chat
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"throng/frame"
+	"throng/room"
+	"throng/server"
+)
+
+// Lobby is the room that /chat and / lead to.
+const Lobby = "lobby"
+
+// Limits of the protocol.
+const (
+	maxRoomName = 64  // characters
+	maxWho      = 50  // nicknames that /who lists
+	maxEcho     = 64  // bytes of a command repeated in an answer
+	turnWrites  = 128 // writes of one turn
+	turnTime    = time.Millisecond
+	sweepRooms  = 1024 // rooms looked at in one tick
+)
+
+// Config is what an operator can choose.
+type Config struct {
+	// Rooms bounds what rooms keep. Its Now is the clock.
+	Rooms room.Config
+	// Announce tells a room who has joined.
+	Announce bool
+	// CloseSlow closes a member that fell behind what is kept with 4000, instead
+	// of telling it how many messages it missed.
+	CloseSlow bool
+	// PresenceLimit is the number of members above which a room is no longer
+	// told who comes and goes: a thousand lines to a thousand members each would
+	// be a million.
+	PresenceLimit int
+}
+
+// Chat is the server's Handler and Turner.
+type Chat struct {
+	cfg   Config
+	srv   *server.Server
+	rooms *room.Map
+	names *names
+	desks []desk // by worker
+}
+
+// desk is what one worker needs. It is touched by that worker alone.
+type desk struct {
+	fanout *room.Fanout
+	text   []byte // a line that is being composed
+	frame  []byte // its frame
+	began  time.Duration
+	stop   func() bool
+	_      [64]byte // the next worker's desk is on another cache line
+}
+
+// New makes a chat. seed decides in what order nicknames are drawn.
+func New(cfg Config, seed uint64) *Chat {
+	return &Chat{cfg: cfg, names: newNames(seed)}
+}
+
+// Start implements server.Turner.
+func (ch *Chat) Start(s *server.Server) {
+	ch.srv = s
+	var wake []func()
+	for _, w := range s.Workers() {
+		wake = append(wake, w.Wake)
+	}
+	ch.rooms = room.NewMap(ch.cfg.Rooms, wake)
+	ch.desks = make([]desk, len(wake))
+	for i := range ch.desks {
+		d := &ch.desks[i]
+		d.fanout = ch.rooms.Fanout(i)
+		d.stop = func() bool { return ch.cfg.Rooms.Now()-d.began > turnTime }
+	}
+}
+
+// Rooms is the number of rooms. Any goroutine.
+func (ch *Chat) Rooms() int { return ch.rooms.Len() }
+
+// Turn implements server.Turner: some fan-out.
+func (ch *Chat) Turn(worker int) (more bool) {
+	d := &ch.desks[worker]
+	d.began = ch.cfg.Rooms.Now()
+	return d.fanout.Turn(turnWrites, d.stop)
+}
+
+// Tick implements server.Turner: worker 0 removes rooms that are over.
+func (ch *Chat) Tick(worker int) {
+	if worker == 0 {
+		ch.rooms.Sweep(sweepRooms)
+	}
+}
+
+// Upgrade implements server.Handler: is there such a room?
+func (ch *Chat) Upgrade(r *server.Request) int {
+	if _, status := roomName(r.Path); status != 0 {
+		return status
+	}
+	if _, _, ok := wishes(r.Query); !ok {
+		return 400
+	}
+	return 101
+}
+
+// roomName is the room that a path leads to, or the status of the refusal.
+func roomName(path string) (name string, status int) {
+	if path == "/" || path == "/chat" {
+		return Lobby, 0
+	}
+	name, ok := strings.CutPrefix(path, "/chat/")
+	if !ok {
+		return "", 404
+	}
+	if len(name) < 1 || len(name) > maxRoomName {
+		return "", 400
+	}
+	for _, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return "", 400
+		}
+	}
+	return name, 0
+}
+
+// wishes reads the query: a nickname, and how many earlier messages.
+func wishes(query string) (nick string, history int, ok bool) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return "", 0, false
+	}
+	if h := q.Get("history"); h != "" {
+		n, err := strconv.ParseUint(h, 10, 31)
+		if err != nil {
+			return "", 0, false
+		}
+		history = int(n)
+	}
+	return q.Get("nick"), history, true
+}
+
+// Open implements server.Handler: a member joins.
+func (ch *Chat) Open(c *server.Conn, r *server.Request) {
+	name, _ := roomName(r.Path) // Upgrade has checked both
+	nick, history, _ := wishes(r.Query)
+	m := &member{conn: c}
+	m.id.Store(ch.names.draw())
+	c.Data = m
+	if nick != "" {
+		if err := ch.names.choose(m, nick); err != nil {
+			m.tell(err.Error())
+		}
+	}
+	ch.rooms.Join(name, &m.Member, m, c.WorkerID(), history)
+	if ch.cfg.Announce && m.Room().Len() <= ch.cfg.PresenceLimit {
+		m.notice(ch.names.of(m), " has joined.")
+	}
+	m.Flush()
+}
+
+// Message implements server.Handler.
+func (ch *Chat) Message(c *server.Conn, msg server.Message) bool {
+	m := c.Data.(*member)
+	if msg.Op != ws.OpText {
+		c.Close(ws.StatusUnsupportedData, "this chat is text only")
+		return true
+	}
+	text := msg.Payload
+	if len(text) > 0 && text[0] == '/' {
+		if len(text) < 2 || text[1] != '/' {
+			m.command(string(text))
+			return true
+		}
+		text = text[1:]
+	}
+	return m.say(text)
+}
+
+// Writable implements server.Handler.
+func (ch *Chat) Writable(c *server.Conn) { c.Data.(*member).Flush() }
+
+// Close implements server.Handler: the member leaves, and the rest are told.
+func (ch *Chat) Close(c *server.Conn, _ ws.StatusCode, _ string) {
+	m, ok := c.Data.(*member)
+	if !ok {
+		return // Open did not come so far
+	}
+	r := m.Room()
+	nick := ch.names.of(m)
+	ch.names.release(m)
+	if r == nil {
+		return
+	}
+	m.Leave()
+	if n := r.Len(); n > 0 && n < ch.cfg.PresenceLimit && !ch.srv.Draining() {
+		r.Notice(m.line(nick, " has left."))
+	}
+}
+
+// Error implements server.Handler. The server has logged it.
+func (ch *Chat) Error(*server.Conn, error) {}
+
+// member is a person's place in a room.
+type member struct {
+	room.Member
+	conn *server.Conn
+	id   id // the nickname; any goroutine
+}
+
+// chat is reached through the connection, which saves a pointer per member.
+func (m *member) chat() *Chat { return m.conn.Handler().(*Chat) }
+
+// Write implements room.Peer.
+func (m *member) Write(frames []byte) int { return m.conn.WriteFrames(frames) }
+
+// Missed implements room.Peer.
+func (m *member) Missed(n uint64) {
+	if m.chat().cfg.CloseSlow {
+		m.conn.CloseLater(server.CodeSlow, "slow consumer")
+		return
+	}
+	if !m.tell("you missed " + strconv.FormatUint(n, 10) + " messages.") {
+		// It has not even read its own answers: then it is to know from the close.
+		m.conn.CloseLater(server.CodeSlow, "slow consumer")
+	}
+}
+
+// Resume implements room.Waiter: the room takes messages again.
+func (m *member) Resume() { m.conn.Resume() }
+
+// say publishes a message; false means that the room is busy.
+func (m *member) say(text []byte) bool {
+	d := m.desk()
+	d.text = append(m.chat().names.appendTo(d.text[:0], m), ": "...)
+	d.text = append(d.text, text...)
+	d.frame = frame.Append(d.frame[:0], ws.OpText, d.text)
+	return m.Room().Publish(d.frame, m)
+}
+
+// notice tells the whole room something.
+func (m *member) notice(parts ...string) { m.Room().Notice(m.line(parts...)) }
+
+// line makes the frame of a notice, valid until the worker's next one.
+func (m *member) line(parts ...string) []byte {
+	d := m.desk()
+	d.text = append(d.text[:0], " .... "...)
+	for _, p := range parts {
+		d.text = append(d.text, p...)
+	}
+	d.frame = frame.Append(d.frame[:0], ws.OpText, d.text)
+	return d.frame
+}
+
+// tell answers the member alone. false: it takes nothing more at present.
+func (m *member) tell(text string) bool { return m.conn.Send(ws.OpText, []byte(" .... "+text)) }
+
+func (m *member) desk() *desk { return &m.chat().desks[m.conn.WorkerID()] }

@@ -1,0 +1,74 @@
+package chat
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"throng/room"
+)
+
+// command carries out a line that begins with a slash.
+func (m *member) command(line string) {
+	m.Flush() // what was said before the question comes before the answer
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb {
+	case "/nick":
+		m.rename(strings.TrimSpace(rest))
+	case "/who":
+		m.who()
+	case "/help":
+		for _, line := range help {
+			m.tell(line)
+		}
+	default:
+		m.tell("unknown command " + cut(verb, maxEcho) + ", try /help")
+	}
+}
+
+var help = []string{
+	"/nick NAME changes your nickname",
+	"/who lists who is here",
+	"/help lists the commands",
+	"//TEXT says /TEXT; anything else is said as it is",
+}
+
+// rename changes the nickname and tells the room.
+func (m *member) rename(nick string) {
+	old := m.chat().names.of(m)
+	if err := m.chat().names.choose(m, nick); err != nil {
+		m.tell(err.Error())
+		return
+	}
+	if now := m.chat().names.of(m); now != old {
+		m.notice(old, " is now ", now, ".")
+	}
+}
+
+// who lists the first members of the room, and counts all.
+func (m *member) who() {
+	r := m.Room()
+	var ids []uint64
+	r.Members(0, maxWho, func(_ uint64, p room.Peer) { ids = append(ids, p.(*member).id.Load()) })
+	nicks := make([]string, len(ids))
+	for i, id := range ids {
+		nicks[i] = m.chat().names.name(id)
+	}
+	all := max(r.Len(), len(nicks)) // some may have left since
+	list := strings.Join(nicks, ", ")
+	if all > len(nicks) {
+		list += ", …"
+	}
+	m.tell(strconv.Itoa(all) + " here: " + list)
+}
+
+// cut shortens s to at most n bytes, between two runes.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}

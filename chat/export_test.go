@@ -1,0 +1,108 @@
+package chat
+
+import (
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"throng/room"
+	"throng/server"
+)
+
+// Sweep removes all rooms that are over. While no worker runs.
+func (ch *Chat) Sweep() { ch.rooms.Sweep(1 << 30) }
+
+// Chosen counts the nicknames in the tables: by key, and by number.
+func (ch *Chat) Chosen() (owners, texts int) { return ch.names.count() }
+
+func (n *names) count() (owners, texts int) {
+	for i := range n.owners {
+		n.owners[i].mu.Lock()
+		owners += len(n.owners[i].m)
+		n.owners[i].mu.Unlock()
+		n.chosen[i].mu.RLock()
+		texts += len(n.chosen[i].m)
+		n.chosen[i].mu.RUnlock()
+	}
+	return owners, texts
+}
+
+// ghost is a peer that is nobody.
+type ghost struct{}
+
+func (ghost) Write(frames []byte) int { return len(frames) }
+func (ghost) Missed(uint64)           {}
+
+// Post runs f with the connection of whoever has that nickname in a room, on
+// the connection's worker. It answers once f is queued, or says that there is
+// nobody of that name.
+func (ch *Chat) Post(in, nick string, f func(*server.Conn)) (found bool) {
+	done := make(chan *member, 1)
+	ch.srv.Workers()[0].Post(func() {
+		var who *member
+		var m room.Member
+		ch.rooms.Join(in, &m, ghost{}, 0, 0)
+		m.Room().Members(0, 1<<30, func(_ uint64, p room.Peer) {
+			if p, ok := p.(*member); ok && ch.names.of(p) == nick {
+				who = p
+			}
+		})
+		m.Leave()
+		done <- who
+	})
+	m := <-done
+	if m != nil {
+		m.conn.Post(f)
+	}
+	return m != nil
+}
+
+// SayAllocs counts the allocations of a thousand messages of that text, from
+// Message to the room's log. On the connection's worker.
+func SayAllocs(c *server.Conn, text string) float64 {
+	ch, msg := c.Handler().(*Chat), server.Message{Op: ws.OpText, Payload: []byte(text)}
+	return testing.AllocsPerRun(10, func() {
+		for range 1000 {
+			if !ch.Message(c, msg) {
+				panic("the room is busy")
+			}
+		}
+	})
+}
+
+// Names are the nicknames of a process without a chat around them.
+type Names struct{ n *names }
+
+// NewNames makes them.
+func NewNames(seed uint64) Names { return Names{newNames(seed)} }
+
+// Person is somebody with a nickname.
+type Person struct {
+	names *names
+	m     member
+}
+
+// Draw gives a nickname to somebody new.
+func (n Names) Draw() *Person {
+	p := &Person{names: n.n}
+	p.m.id.Store(n.n.draw())
+	return p
+}
+
+// Skip passes over numbers.
+func (n Names) Skip(numbers uint64) { n.n.drawn.Add(numbers) }
+
+// Count counts what stands in the tables.
+func (n Names) Count() (owners, texts int) { return n.n.count() }
+
+// Nick is the person's nickname.
+func (p *Person) Nick() string { return string(p.names.appendTo(nil, &p.m)) }
+
+// Choose takes another one.
+func (p *Person) Choose(nick string) error { return p.names.choose(&p.m, nick) }
+
+// Release gives it back.
+func (p *Person) Release() { p.names.release(&p.m) }
+
+// Key is what nicknames that look alike have in common.
+func Key(nick string) string { return key(nick) }
