@@ -1,0 +1,66 @@
+// Command echo is a complete WebSocket echo server on Throng's event API.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/gobwas/ws"
+
+	"throng/poller"
+	"throng/server"
+)
+
+// echo sends every message back.
+type echo struct{}
+
+func (echo) Upgrade(*server.Request) int                   { return 101 }
+func (echo) Open(*server.Conn, *server.Request)            {}
+func (echo) Message(c *server.Conn, m server.Message) bool { return c.Send(m.Op, m.Payload) }
+func (echo) Writable(c *server.Conn)                       { c.Resume() }
+func (echo) Close(*server.Conn, ws.StatusCode, string)     {}
+func (echo) Error(*server.Conn, error)                     {}
+
+func main() {
+	var cli struct {
+		Listen     string `default:"127.0.0.1:9101" help:"Address to listen on."`
+		MaxMessage int64  `default:"65536" placeholder:"BYTES" help:"Largest message."`
+		MaxConns   int    `default:"10000" help:"Connections served at a time."`
+	}
+	kong.Parse(&cli, kong.Description("A WebSocket echo server on an event loop."))
+	if err := serve(cli.Listen, cli.MaxMessage, cli.MaxConns); err != nil {
+		fmt.Fprintln(os.Stderr, "echo:", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs until it is told to stop.
+func serve(listen string, maxMessage int64, maxConns int) error {
+	kernel, err := poller.System()
+	if err != nil {
+		return err
+	}
+	s, err := server.New(server.Config{
+		Listen: []string{listen}, MaxMessageBytes: maxMessage, MaxConns: maxConns, Kernel: kernel,
+	}, echo{}, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("echo: ws://%s/\n", s.Addrs()[0])
+	stop, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer done()
+	select {
+	case err = <-s.Fatal():
+		return err
+	case <-stop.Done():
+	}
+	done() // a second signal exits now
+	deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return s.Shutdown(deadline)
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"throng/chat"
+	"throng/poller"
+	"throng/room"
+	"throng/server"
+	"throng/static"
+)
+
+// Descriptors that connections do not get: the server's own, plain HTTP, logs.
+const (
+	reservedFiles = 64
+	refusedConns  = 32
+)
+
+// serveCmd is "throng serve".
+type serveCmd struct {
+	Listen  []string `default:":8080" placeholder:"ADDRESS" help:"Address to listen on: HOST:PORT, :PORT for IPv4 and IPv6, or unix:PATH. Repeatable."`
+	Admin   string   `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address for the operator: /healthz, /readyz, /debug/pprof. Empty for none."`
+	Workers int      `default:"0" help:"Event loops; 0 is one per processor."`
+
+	AllowOrigin []string      `placeholder:"ORIGIN" help:"Another origin whose pages may connect, such as https://chat.example; * for all. Repeatable."`
+	MaxConns    int           `default:"0" help:"Connections served at a time; 0 is what the open-file limit allows."`
+	MaxMessage  int64         `default:"65536" placeholder:"BYTES" help:"Largest message."`
+	Ping        time.Duration `default:"25s" help:"How often a connection is looked at; one that stays silent for two to three of these is closed."`
+	Drain       time.Duration `default:"10s" help:"Deadline for closing connections on SIGTERM."`
+	LogLevel    string        `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
+
+	Announce      bool          `help:"Tell a room who has joined."`
+	SlowConsumer  string        `default:"skip" enum:"skip,close" help:"A member that fell behind what is kept: skip and say how many messages were missed, or close."`
+	PresenceLimit int           `default:"1000" help:"Members above which a room is not told who comes and goes."`
+	Window        int           `default:"1048576" placeholder:"BYTES" help:"What a room keeps for members that are behind."`
+	HistoryCount  int           `default:"200" help:"Messages that a room keeps for those who join."`
+	HistoryBytes  int           `default:"262144" placeholder:"BYTES" help:"Bytes that those may have."`
+	HistoryAge    time.Duration `default:"1h" help:"How long they are kept."`
+}
+
+// Run serves until a signal or a fatal error.
+func (cmd *serveCmd) Run(o out) error {
+	if err := cmd.check(); err != nil {
+		return err
+	}
+	kernel, err := poller.System()
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cmd.LogLevel)); err != nil {
+		return usageError{err.Error()}
+	}
+	log := slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: level}))
+	files, err := openFiles()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	srv, err := server.New(cmd.server(kernel, log, files), chat.New(cmd.chat(kernel), seed(kernel)), pages())
+	if err != nil {
+		return err
+	}
+	admin, err := cmd.serveAdmin(srv, log)
+	if err != nil {
+		srv.Close()
+		return err
+	}
+	cmd.banner(o, srv, admin, files)
+
+	select {
+	case err := <-srv.Fatal():
+		return err
+	case <-ctx.Done():
+	}
+	stop() // a second signal exits now
+	return cmd.drain(srv, admin, log)
+}
+
+// drain closes the connections in slices, then the operator's listener, which
+// answers until then that the server is not ready.
+func (cmd *serveCmd) drain(srv *server.Server, admin *http.Server, log *slog.Logger) error {
+	log.Info("draining", "connections", srv.Conns(), "deadline", cmd.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), cmd.Drain)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if admin != nil {
+		admin.Close()
+	}
+	if errors.Is(err, server.ErrDeadline) {
+		log.Warn("cut what was left", "error", err)
+		return nil
+	}
+	return err
+}
+
+// check finds values that cannot be right.
+func (cmd *serveCmd) check() error {
+	if len(cmd.Listen) == 0 {
+		return usageError{"--listen needs an address"}
+	}
+	for _, a := range cmd.Listen {
+		if path, ok := strings.CutPrefix(a, "unix:"); ok && path != "" {
+			continue
+		}
+		if err := checkAddress(a); err != nil {
+			return usageError{fmt.Sprintf("bad address %q: %v; give HOST:PORT, :PORT or unix:PATH", a, err)}
+		}
+	}
+	if cmd.Admin != "" {
+		if err := checkAddress(cmd.Admin); err != nil {
+			return usageError{fmt.Sprintf("bad address %q: %v; give --admin HOST:PORT", cmd.Admin, err)}
+		}
+	}
+	switch {
+	case cmd.Workers < 0 || cmd.Workers > 1024:
+		return usageError{"--workers is 0 to 1024"}
+	case cmd.MaxConns < 0:
+		return usageError{"--max-conns cannot be negative"}
+	case cmd.MaxMessage < 1 || cmd.MaxMessage > 1<<30:
+		return usageError{"--max-message is 1 byte to 1 GiB"}
+	case cmd.Ping < time.Second:
+		return usageError{"--ping is at least 1s"}
+	case cmd.Window < 4096:
+		return usageError{"--window is at least 4096 bytes"}
+	case cmd.HistoryCount < 0 || cmd.HistoryBytes < 0 || cmd.HistoryAge < 0 || cmd.PresenceLimit < 0 || cmd.Drain < 0:
+		return usageError{"limits cannot be negative"}
+	}
+	return nil
+}
+
+// checkAddress finds what is wrong with a HOST:PORT without asking for the host.
+func checkAddress(a string) error {
+	_, port, err := net.SplitHostPort(a)
+	var why *net.AddrError
+	switch {
+	case errors.As(err, &why):
+		return errors.New(why.Err) // the address itself is said already
+	case err != nil:
+		return err
+	case port == "":
+		return errors.New("missing port in address")
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err
+}
+
+// server is the server's part of the configuration.
+func (cmd *serveCmd) server(kernel poller.Kernel, log *slog.Logger, files int) server.Config {
+	conns := max(16, files-reservedFiles-refusedConns)
+	if cmd.MaxConns > conns {
+		log.Warn("the open-file limit allows fewer connections than --max-conns", "asked", cmd.MaxConns, "allowed", conns,
+			"remedy", "raise it with ulimit -n or LimitNOFILE")
+	} else if cmd.MaxConns > 0 {
+		conns = cmd.MaxConns
+	}
+	return server.Config{
+		Listen: cmd.Listen, Workers: cmd.workers(), Kernel: kernel, Log: log,
+		MaxConns: conns, RefuseConns: refusedConns, MaxMessageBytes: cmd.MaxMessage,
+		PingPeriod: cmd.Ping, DrainTime: cmd.Drain / 3, AllowOrigins: cmd.AllowOrigin,
+	}
+}
+
+// chat is the chat's part of the configuration.
+func (cmd *serveCmd) chat(kernel poller.Kernel) chat.Config {
+	rooms := room.Defaults()
+	rooms.Window = cmd.Window
+	rooms.HistoryCount, rooms.HistoryBytes, rooms.HistoryAge = cmd.HistoryCount, cmd.HistoryBytes, cmd.HistoryAge
+	rooms.Now = kernel.Now
+	return chat.Config{
+		Rooms: rooms, Announce: cmd.Announce, CloseSlow: cmd.SlowConsumer == "close", PresenceLimit: cmd.PresenceLimit,
+	}
+}
+
+func (cmd *serveCmd) workers() int {
+	if cmd.Workers > 0 {
+		return cmd.Workers
+	}
+	return runtime.NumCPU()
+}
+
+// seed makes nicknames differ from one start to the next.
+func seed(k poller.Kernel) uint64 {
+	var b [8]byte
+	k.Random(b[:])
+	var n uint64
+	for _, x := range b {
+		n = n<<8 | uint64(x)
+	}
+	return n
+}
+
+// pages serves what is no upgrade: the page, and an explanation at /chat.
+func pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", static.Handler())
+	explain := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		http.Error(w, "Here one talks WebSocket; the page to chat from is at /.", http.StatusUpgradeRequired)
+	}
+	mux.HandleFunc("/chat", explain)
+	mux.HandleFunc("/chat/", explain)
+	return mux
+}
+
+// serveAdmin opens the operator's listener, if there is to be one.
+func (cmd *serveCmd) serveAdmin(srv *server.Server, log *slog.Logger) (*http.Server, error) {
+	if cmd.Admin == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", cmd.Admin)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s for the operator: %w; choose another with --admin, or none with --admin=", cmd.Admin, err)
+	}
+	admin := &http.Server{Addr: l.Addr().String(), Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the operator's listener failed", "error", err)
+		}
+	}()
+	return admin, nil
+}
+
+// openFiles is the limit on open files; the Go runtime has raised the soft one
+// to the hard one.
+func openFiles() (int, error) {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, fmt.Errorf("read the open-file limit: %w", err)
+	}
+	return int(min(lim.Cur, 1<<30)), nil
+}
+
+// banner says where the server is and what it allows; its last word is ready.
+func (cmd *serveCmd) banner(o out, srv *server.Server, admin *http.Server, files int) {
+	fmt.Fprintf(o.std, "throng %s\n\n", version)
+	for _, a := range srv.Addrs() {
+		tcp, ok := a.(*net.TCPAddr)
+		if !ok {
+			fmt.Fprintf(o.std, "  socket      %s\n", a)
+			continue
+		}
+		host := tcp.String()
+		if tcp.IP.IsUnspecified() {
+			host = fmt.Sprintf("localhost:%d", tcp.Port)
+		}
+		fmt.Fprintf(o.std, "  page        http://%s/\n  WebSocket   ws://%s/chat\n", host, host)
+	}
+	if admin != nil {
+		fmt.Fprintf(o.std, "  operator    http://%s/healthz\n", admin.Addr)
+	}
+	fmt.Fprintf(o.std, "  workers     %d\n  open files  %d, enough for %d connections\n\nready\n",
+		cmd.workers(), files, srv.MaxConns())
+}
