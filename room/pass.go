@@ -48,12 +48,11 @@ func (l *lane) add(mem *Member) {
 }
 
 // remove takes a member out, and moves the last one to its place. So that no unvisited member becomes a visited one by
-// that, the hole first moves to the edge of the visited part. (A member before the start may be visited once more by
-// that: a look at its cursor.)
+// that, the hole first moves to the edge of the visited part.
 func (l *lane) remove(mem *Member) {
 	hole, p := mem.placed(), &l.pass
 	if p.running {
-		if hole < p.at {
+		if hole < p.at && (p.over || hole >= p.start) {
 			p.at--
 			hole = l.fill(hole, p.at)
 		}

@@ -2,7 +2,9 @@ package room_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"weak"
 
@@ -49,6 +51,36 @@ func leaveInPass(t *testing.T, n, passes, written, first, second int) {
 	w.quiesce()
 	if t.Failed() {
 		t.Fatalf("%d members, pass %d, %d written, then %d and %d leave", n, passes, written, first, second)
+	}
+}
+
+// TestManyLeaveInPass: a crowd that leaves while a pass is under way, faster than the pass comes round, takes nobody's
+// message away. Those who joined first go first in half of the runs: they are at the front of the lane.
+func TestManyLeaveInPass(t *testing.T) {
+	for seed := range uint64(400) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		w := newWorld(t, 1, nil)
+		stays := w.join("lobby", 0, 0, -1)
+		people := make([]*person, 2+rnd.IntN(80))
+		for i := range people {
+			people[i] = w.join("lobby", 0, 0, -1)
+		}
+		for len(people) > 0 {
+			w.say(stays, 10)
+			w.turn(0, 1+rnd.IntN(4))
+			for range min(rnd.IntN(6), len(people)) {
+				i := rnd.IntN(len(people))
+				if seed%2 == 0 {
+					i = 0
+				}
+				w.leave(people[i])
+				people = slices.Delete(people, i, i+1)
+			}
+		}
+		w.quiesce()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
 	}
 }
 
