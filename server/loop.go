@@ -195,21 +195,26 @@ func (l *loop) seatNow(c *Conn) {
 // sweep has passed there, the one that it saw last moves there first: otherwise
 // it would miss the last one.
 func (l *loop) unseat(c *Conn) {
-	if c.seat < int32(l.look) {
+	hole := int(c.seat)
+	if hole < l.look {
 		l.look--
-		l.move(l.look, c.seat)
-		c.seat = int32(l.look)
+		hole = l.fill(hole, l.look)
 	}
 	last := len(l.open) - 1
-	l.move(last, c.seat)
+	l.fill(hole, last)
 	l.open[last] = nil
 	l.open = l.open[:last]
 	c.seat = -1
 }
 
-func (l *loop) move(from int, to int32) {
-	l.open[to] = l.open[from]
-	l.open[to].seat = to
+// fill moves the connection at from to the hole, and returns the hole that this
+// makes.
+func (l *loop) fill(hole, from int) int {
+	if hole != from {
+		l.open[hole] = l.open[from]
+		l.open[hole].seat = int32(hole)
+	}
+	return from
 }
 
 // forget releases everything that c holds.

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,30 @@ func TestSweepMissesNobody(t *testing.T) {
 				c.expectClose(server.CodeIdle, server.ErrSilent.Error())
 				c.Close()
 			}
+		}
+	}
+}
+
+// TestAllLeaveInSweep: however far the sweep has come and in whatever order
+// connections go, each finds its own place to leave.
+func TestAllLeaveInSweep(t *testing.T) {
+	const n = 5
+	for seed := range uint64(60) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		x := start(t, setup{config: server.Config{PingPeriod: n * time.Second}})
+		var clients []*client
+		for range n {
+			clients = append(clients, x.connect())
+		}
+		x.pass(time.Duration(rnd.IntN(n+1)) * time.Second)
+		for _, i := range rnd.Perm(n) {
+			clients[i].send(ws.OpClose, "\x03\xe8")
+			await(t, x.app.closed)
+			clients[i].Close()
+		}
+		x.until("everybody has gone", func() bool { return x.srv.Conns() == 0 })
+		if x.log.count("panic") > 0 {
+			t.Fatalf("seed %d: a panic", seed)
 		}
 	}
 }
