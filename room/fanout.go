@@ -1,12 +1,16 @@
 package room
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // A Fanout is what one worker has to write: the lanes whose logs have grown. Turn runs on the worker.
 type Fanout struct {
 	wake    func()
-	queue   queue // in rounds: a lane that is not finished goes to the end
-	writing bool  // a Peer is being called
+	queue   queue     // in rounds: a lane that is not finished goes to the end
+	members []*Member // those that can take more; one without its flag has been served, or has left
+	writing bool      // a Peer is being called
 	scratch []byte
 
 	mu       sync.Mutex
@@ -32,6 +36,7 @@ func (f *Fanout) Turn(writes int, stop func() bool) (more bool) {
 	f.mu.Lock()
 	f.queue.join(&f.incoming)
 	f.mu.Unlock()
+	writes -= f.serve(writes/2, stop)
 	for !f.queue.empty() {
 		l := f.queue.pop()
 		n, again := l.bite(min(writes, biteWrites))
@@ -44,7 +49,32 @@ func (f *Fanout) Turn(writes int, stop func() bool) (more bool) {
 			break
 		}
 	}
-	return !f.queue.empty()
+	return !f.queue.empty() || len(f.members) > 0
+}
+
+// resume lists a member that can take more.
+func (f *Fanout) resume(mem *Member) {
+	f.members = append(f.members, mem)
+	if len(f.members) == 1 {
+		f.wake()
+	}
+}
+
+// serve goes on with the members that can take more, in the order in which they became able to, within about limit
+// writes.
+func (f *Fanout) serve(limit int, stop func() bool) (writes int) {
+	served := 0
+	for served < len(f.members) && writes < limit && (served%biteWrites != biteWrites-1 || stop == nil || !stop()) {
+		mem := f.members[served]
+		f.members[served] = nil
+		served++
+		if mem.is(unblocked) {
+			mem.clear(unblocked)
+			writes += max(1, mem.Flush())
+		}
+	}
+	f.members = slices.Delete(f.members, 0, served)
+	return writes
 }
 
 // mustNotWrite panics when a Peer calls what would change lanes under the feet of the pass that called it.

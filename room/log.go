@@ -1,6 +1,7 @@
 package room
 
 import (
+	"slices"
 	"sort"
 	"sync/atomic"
 	"time"
@@ -70,6 +71,22 @@ func (l *log) alive(table []*segment, end uint64) []*segment {
 		table = table[1:]
 	}
 	return table
+}
+
+// trim leaves out what is not history: a room without members needs no window. Under the room's lock.
+func (l *log) trim() {
+	table := l.table.Load()
+	if table == nil {
+		return
+	}
+	kept, end, now := *table, l.end.Load(), l.config.Now()
+	for len(kept) > 1 && !l.isHistory(kept[0], kept[1], end, now) {
+		kept = kept[1:]
+	}
+	if len(kept) < len(*table) {
+		kept = slices.Clone(kept)
+		l.table.Store(&kept)
+	}
 }
 
 // isHistory says whether a segment, followed by after, may hold messages that a joiner can ask for.

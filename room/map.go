@@ -133,6 +133,7 @@ func (s *shard) exit(r *Room) {
 func (s *shard) vacate(r *Room) (removed bool) {
 	r.mu.Lock()
 	aged := r.log.aged()
+	r.log.trim()
 	r.mu.Unlock()
 	r.awaiting = !aged
 	if aged {

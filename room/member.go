@@ -17,7 +17,8 @@ type Member struct {
 const (
 	blocked   = 1 << 31 // the peer took less than it was offered; Flush ends it
 	replaying = 1 << 30 // the cursor is before the position where it joined, which the lane knows
-	placeMask = replaying - 1
+	unblocked = 1 << 29 // stands in the Fanout's list of those that can take more
+	placeMask = unblocked - 1
 )
 
 func (mem *Member) is(flag uint32) bool { return mem.place&flag != 0 }
@@ -34,8 +35,17 @@ func (mem *Member) Room() *Room {
 	return mem.lane.room
 }
 
-// Flush writes what the member has not got yet, and returns how many writes that took. It is to be called when the
-// connection has become writable, and after a Join with history. On the member's worker.
+// Unblock has the worker's next turns go on with a member whose peer has become writable. There, and not at once, since
+// a thousand peers can become writable together. On the member's worker.
+func (mem *Member) Unblock() {
+	if mem.lane != nil && !mem.is(unblocked) {
+		mem.set(unblocked)
+		mem.lane.fanout.resume(mem)
+	}
+}
+
+// Flush writes what the member has not got yet, and returns how many writes that took. It is for a member that has just
+// joined with history, or is about to be answered. On the member's worker.
 func (mem *Member) Flush() (writes int) {
 	l := mem.lane
 	if l == nil {

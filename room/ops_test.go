@@ -118,8 +118,8 @@ func (r *modelRoom) add(w *world, size int, notice bool) {
 func (w *world) writable(p *person, credit int) {
 	p.credit = credit
 	if p.blocked {
-		p.blocked = false
-		p.mem.Flush()
+		p.freed = true
+		p.mem.Unblock()
 	}
 }
 
@@ -145,6 +145,9 @@ func (w *world) quiesce() {
 		w.turn(i%len(w.runs), 64)
 	}
 	for _, p := range w.members {
+		if p.freed {
+			p.blocked, p.freed = false, false
+		}
 		p.passNotices()
 		if !p.blocked {
 			p.passGap(0)

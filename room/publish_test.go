@@ -80,6 +80,7 @@ func TestBlockedMembersDoNotCount(t *testing.T) {
 		t.Fatalf("%d and %d were delivered", stalls.got, reads.got)
 	}
 	w.writable(stalls, -1)
+	w.quiesce()
 	if w.missed != 1 || stalls.got != 2048/64 {
 		t.Errorf("after the stall %d gaps and %d messages, not 1 and half a window", w.missed, stalls.got)
 	}

@@ -110,6 +110,14 @@ func (r *Room) Publish(frame []byte, w Waiter) bool {
 	return true
 }
 
+// Admits says whether Publish would append a message now; if not, w is resumed as it would be by Publish. It is for lines
+// that a member causes and that are no messages: asked first, they cannot drown a room that is behind.
+func (r *Room) Admits(w Waiter) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.admits(w)
+}
+
 // Notice appends a line that the server itself makes: never refused, not counted as a message, not part of history.
 func (r *Room) Notice(frame []byte) {
 	r.mu.Lock()

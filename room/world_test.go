@@ -24,6 +24,7 @@ type world struct {
 	waiters []*waiter
 	ids     uint32
 	missed  int // gaps so far, and busy answers: a test that never sees one shows nothing
+	unfair  int // gaps of members that were not blocked
 	busy    int
 }
 
@@ -72,6 +73,7 @@ type person struct {
 	next    int    // the entry that it has to get next
 	credit  int    // bytes; negative: any number
 	blocked bool
+	freed   bool // its connection is writable again; it is blocked until the next write
 	got     int
 	onWrite func()
 }
@@ -82,6 +84,9 @@ func (w *waiter) Resume() { w.resumed++ }
 
 // Write checks that what comes is exactly what the model says comes next.
 func (p *person) Write(frames []byte) (n int) {
+	if p.freed {
+		p.blocked, p.freed = false, false
+	}
 	if p.blocked && p.w.turns {
 		p.w.t.Fatalf("%v is blocked and was written to in a turn", p)
 	}
@@ -147,6 +152,9 @@ func (p *person) passGap(id uint32) {
 // Missed checks that the gap is real, as small as promised and counted exactly.
 func (p *person) Missed(n uint64) {
 	p.w.missed++
+	if !p.blocked {
+		p.w.unfair++
+	}
 	if n == 0 {
 		p.w.t.Fatalf("%v missed nothing, and was told so", p)
 	}
