@@ -68,6 +68,39 @@ func TestBusyRoomLosesNothing(t *testing.T) {
 	}
 }
 
+// Lines that members cause wait like messages: who changes nicknames as fast as
+// can be takes nobody's messages away.
+func TestRenamesDoNotDrownARoom(t *testing.T) {
+	const renames = 4000
+	w := start(t, func(o *options) {
+		o.chat.Rooms.Window, o.chat.Rooms.HistoryCount = 4096, 0
+		o.server.SendBufferBytes = 1 << 20 // nobody is slow
+	})
+	ears := make([]*person, 16)
+	for i := range ears {
+		ears[i] = w.as(fmt.Sprint("p", i), "r")
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range renames {
+			ears[0].trySay(fmt.Sprint("/nick q", i%2))
+		}
+		ears[0].trySay("done")
+	})
+	for _, p := range ears {
+		wg.Go(func() {
+			for range renames {
+				if f, err := p.frame(); err != nil || !strings.Contains(string(f.Payload), " is now q") {
+					p.Errorf("%q, %v", f.Payload, err)
+					return
+				}
+			}
+			p.wants("q1: done")
+		})
+	}
+	wg.Wait()
+}
+
 // What somebody sends to a busy room and does not read back comes out in order,
 // commands among it.
 func TestManyAtOnce(t *testing.T) {

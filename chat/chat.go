@@ -15,6 +15,7 @@
 package chat
 
 import (
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -153,7 +154,7 @@ func wishes(query string) (nick string, history int, ok bool) {
 	}
 	if h := q.Get("history"); h != "" {
 		n, err := strconv.ParseUint(h, 10, 31)
-		if err != nil {
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // more than is kept is all that is kept
 			return "", 0, false
 		}
 		history = int(n)
@@ -190,8 +191,7 @@ func (ch *Chat) Message(c *server.Conn, msg server.Message) bool {
 	text := msg.Payload
 	if len(text) > 0 && text[0] == '/' {
 		if len(text) < 2 || text[1] != '/' {
-			m.command(string(text))
-			return true
+			return m.command(string(text))
 		}
 		text = text[1:]
 	}
@@ -199,7 +199,7 @@ func (ch *Chat) Message(c *server.Conn, msg server.Message) bool {
 }
 
 // Writable implements server.Handler.
-func (ch *Chat) Writable(c *server.Conn) { c.Data.(*member).Flush() }
+func (ch *Chat) Writable(c *server.Conn) { c.Data.(*member).Unblock() }
 
 // Close implements server.Handler: the member leaves, and the rest are told.
 func (ch *Chat) Close(c *server.Conn, _ ws.StatusCode, _ string) {

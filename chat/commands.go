@@ -8,13 +8,14 @@ import (
 	"throng/room"
 )
 
-// command carries out a line that begins with a slash.
-func (m *member) command(line string) {
+// command carries out a line that begins with a slash; false means that the room
+// is busy.
+func (m *member) command(line string) bool {
 	m.Flush() // what was said before the question comes before the answer
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
 	case "/nick":
-		m.rename(strings.TrimSpace(rest))
+		return m.rename(strings.TrimSpace(rest))
 	case "/who":
 		m.who()
 	case "/help":
@@ -24,6 +25,7 @@ func (m *member) command(line string) {
 	default:
 		m.tell("unknown command " + cut(verb, maxEcho) + ", try /help")
 	}
+	return true
 }
 
 var help = []string{
@@ -33,16 +35,21 @@ var help = []string{
 	"//TEXT says /TEXT; anything else is said as it is",
 }
 
-// rename changes the nickname and tells the room.
-func (m *member) rename(nick string) {
+// rename changes the nickname and tells the room, unless the room is busy: a
+// line that a member causes waits like a message.
+func (m *member) rename(nick string) bool {
+	if !m.Room().Admits(m) {
+		return false
+	}
 	old := m.chat().names.of(m)
 	if err := m.chat().names.choose(m, nick); err != nil {
 		m.tell(err.Error())
-		return
+		return true
 	}
 	if now := m.chat().names.of(m); now != old {
 		m.notice(old, " is now ", now, ".")
 	}
+	return true
 }
 
 // who lists the first members of the room, and counts all.
