@@ -38,7 +38,7 @@ type serveCmd struct {
 	MaxMessage  int64         `default:"65536" placeholder:"BYTES" help:"Largest message."`
 	Ping        time.Duration `default:"25s" help:"How often a connection is looked at; one that stays silent for two to three of these is closed."`
 	Drain       time.Duration `default:"10s" help:"Deadline for closing connections on SIGTERM."`
-	LogLevel    string        `default:"info" enum:"debug,info,warn,error" help:"What to log: debug, info, warn or error."`
+	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
 
 	Announce      bool          `help:"Tell a room who has joined."`
 	SlowConsumer  string        `default:"skip" enum:"skip,close" help:"A member that fell behind what is kept: skip and say how many messages were missed, or close."`
@@ -58,11 +58,7 @@ func (cmd *serveCmd) Run(o out) error {
 	if err != nil {
 		return err
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cmd.LogLevel)); err != nil {
-		return usageError{err.Error()}
-	}
-	log := slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: level}))
+	log := slog.New(slog.NewTextHandler(o.err, &slog.HandlerOptions{Level: cmd.LogLevel}))
 	files, err := openFiles()
 	if err != nil {
 		return err
@@ -203,17 +199,18 @@ func seed(k poller.Kernel) uint64 {
 	return n
 }
 
-// pages serves what is no upgrade: the page, and an explanation at /chat.
+// pages serves what is no upgrade: the page, and an explanation at the chat's
+// own addresses. No ServeMux, which would answer some paths with a redirect.
 func pages() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", static.Handler())
-	explain := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, "Here one talks WebSocket; the page to chat from is at /.", http.StatusUpgradeRequired)
-	}
-	mux.HandleFunc("/chat", explain)
-	mux.HandleFunc("/chat/", explain)
-	return mux
+	page := static.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/chat" || strings.HasPrefix(r.URL.Path, "/chat/") {
+			w.Header().Set("Sec-WebSocket-Version", "13")
+			http.Error(w, "Here one talks WebSocket; the page to chat from is at /.", http.StatusUpgradeRequired)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
 }
 
 // serveAdmin opens the operator's listener, if there is to be one.

@@ -47,7 +47,8 @@ type Kernel interface {
 	// window, for longer than d ends the connection. On a listener it is
 	// inherited, too.
 	SetUserTimeout(fd int, d time.Duration) error
-	// Detach turns fd into a connection of package net and closes fd.
+	// Detach turns fd into a connection of package net and closes fd; after an
+	// error fd is as it was.
 	Detach(fd int) (net.Conn, error)
 
 	// NewSignal makes a descriptor on which each Signal is an edge.

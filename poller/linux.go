@@ -161,10 +161,18 @@ func (linux) SetUserTimeout(fd int, d time.Duration) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-func (linux) Detach(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "connection")
-	defer f.Close() // closes fd; FileConn has made a duplicate
-	return net.FileConn(f)
+func (l linux) Detach(fd int) (net.Conn, error) {
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate a connection: %w", err)
+	}
+	f := os.NewFile(uintptr(dup), "connection")
+	defer f.Close() // FileConn makes a duplicate of its own
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return c, l.Close(fd)
 }
 
 func (linux) NewSignal() (int, error) {

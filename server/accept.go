@@ -21,12 +21,11 @@ type listener struct {
 	// Owned by worker 0.
 	waiting bool          // for the timer, or for a connection to go
 	wait    time.Duration // before the next try
-	warned  time.Duration // kernel time of the last warning
 	closed  bool
 }
 
 func newListener(s *Server, fd int, bound net.Addr) *listener {
-	return &listener{srv: s, fd: fd, bound: bound, timer: -1, warned: -time.Hour}
+	return &listener{srv: s, fd: fd, bound: bound, timer: -1}
 }
 
 // start begins accepting, on worker 0.
@@ -142,13 +141,19 @@ func (ln *listener) backOff(err error) {
 	ln.waiting = true
 	s.crowded.Store(true)
 	s.counts.acceptFailures.Add(1)
-	if now := s.kernel.Now(); now-ln.warned >= time.Minute {
-		ln.warned = now
-		s.log.Warn("cannot accept connections; those that exist go on", "error", err,
-			"remedy", "raise the open-file limit (ulimit -n, LimitNOFILE) or lower --max-conns")
-	}
+	s.noRoom("cannot accept connections; those that exist go on", err)
 	if err := s.kernel.SetTimer(ln.timer, ln.wait, 0); err != nil {
 		s.log.Error("cannot set the accept timer", "error", err)
+	}
+}
+
+// noRoom warns once a minute that descriptors or memory are used up. Any
+// goroutine.
+func (s *Server) noRoom(what string, err error) {
+	now, last := int64(s.kernel.Now()), s.warned.Load()
+	if now-last >= int64(time.Minute) && s.warned.CompareAndSwap(last, now) {
+		s.log.Warn(what, "error", err,
+			"remedy", "raise the open-file limit (ulimit -n, LimitNOFILE) or lower --max-conns")
 	}
 }
 

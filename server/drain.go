@@ -15,8 +15,8 @@ var errStopped = errors.New("the server was stopped")
 // or ctx is done, when what is left is cut and ErrDeadline returned. The
 // server is closed then.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.draining.Store(true)
 	s.stopAccepting()
+	s.draining.Store(true) // whoever sees it finds the listeners closed
 	for _, l := range s.loops {
 		_ = on(l, func() error { l.drain(); return nil })
 	}

@@ -98,11 +98,7 @@ func TestDrainDeadline(t *testing.T) {
 func TestHandshakeWhileDraining(t *testing.T) {
 	x := start(t, setup{})
 	c := x.enter()
-	release := x.hold(func() {})
-	c.write([]byte(upgrade()))
 	done := x.shutdown(context.Background())
-	x.until("the drain to begin", x.srv.Draining)
-	release()
 	c.refused(503)
 	c.Close()
 	must(t, await(t, done))

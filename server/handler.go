@@ -19,7 +19,7 @@ type Message = frame.Message
 type Handler interface {
 	// Upgrade decides about a well-formed upgrade request. It answers 101 to
 	// accept, having perhaps chosen a Protocol, or the status of the refusal:
-	// 400, 403, 404 or 503; any other is answered 500.
+	// 400, 403, 404 or 503. What is no refusal is answered 500.
 	Upgrade(r *Request) (status int)
 	// Open is called when the answer 101 has been queued. r dies with the call.
 	Open(c *Conn, r *Request)

@@ -174,21 +174,30 @@ func (c *Conn) handOff(read []byte) {
 		c.refuse(503)
 		return
 	}
-	l.srv.counts.plain.Add(1)
-	read = append([]byte(nil), read...)
-	c.state = closed
-	l.forget(c)
 	if err := l.worker.Del(int(c.fd)); err != nil {
 		l.srv.log.Error("cannot remove a connection from the poll", "error", err)
 	}
 	conn, err := l.srv.kernel.Detach(int(c.fd))
 	if err != nil {
-		l.srv.log.Warn("cannot hand a request to net/http", "error", err)
 		l.srv.pages.active.Add(-1)
-	} else {
-		l.srv.pages.serve(conn, read)
+		l.srv.noRoom("cannot hand a request to net/http", err)
+		c.takeBack()
+		return
 	}
+	l.srv.counts.plain.Add(1)
+	l.srv.pages.serve(conn, append([]byte(nil), read...))
+	c.state = closed
+	l.forget(c)
 	l.srv.gone()
+}
+
+// takeBack refuses a request that could not be handed off.
+func (c *Conn) takeBack() {
+	if err := c.loop.worker.Add(int(c.fd), c); err != nil {
+		c.destroy()
+		return
+	}
+	c.refuse(503)
 }
 
 // originAllowed protects people from pages of other sites that would chat in

@@ -33,6 +33,7 @@ type loop struct {
 	doomed     []*Conn // to be closed when the turn ends
 	inTurn     bool    // closes wait for the turn's end
 	drainBy    int     // connections to close at each tick; 0: none
+	sent       uint64  // bytes that the kernel has taken
 
 	// Clock. Owned by the worker.
 	timer  int           // descriptor

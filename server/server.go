@@ -28,6 +28,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"throng/frame"
 	"throng/poller"
@@ -55,6 +56,7 @@ type Server struct {
 	dead     chan struct{} // closed when a worker has failed
 	died     sync.Once
 	settle   settle        // owned by worker 0
+	warned   atomic.Int64  // kernel time of the last warning of noRoom, ns
 	empty    chan struct{} // closed when draining and the last connection is gone
 	emptied  sync.Once
 	closed   sync.Once
@@ -75,6 +77,7 @@ func New(cfg Config, h Handler, plain http.Handler) (*Server, error) {
 		empty:    make(chan struct{}),
 	}
 	s.turner, _ = h.(Turner)
+	s.warned.Store(-int64(time.Minute))
 	s.loops = make([]*loop, cfg.Workers)
 	var err error
 	s.pool, err = poller.New(poller.Config{

@@ -82,7 +82,21 @@ func (l *loop) expire() {
 		e.conn.destroy()
 	}
 	for e := l.stalled.head; e != nil && e.due <= l.now; e = l.stalled.head {
-		l.contain(e.conn, func() { e.conn.broken(ErrStalled) })
+		l.contain(e.conn, e.conn.lastTry)
+	}
+}
+
+// lastTry ends a connection that takes nothing. One that reads a little at a
+// time is no such one, though it gets no edge until a third of its socket's buffer
+// is free: so it is tried once more.
+func (c *Conn) lastTry() {
+	sent := c.loop.sent
+	if !c.pending() {
+		c.more.own = append(c.more.own, pingFrame...) // for want of anything else
+	}
+	c.writable()
+	if c.Open() && c.loop.sent == sent {
+		c.broken(ErrStalled)
 	}
 }
 
@@ -107,7 +121,7 @@ func (l *loop) sweep() {
 // is not read, or blocked, is the business of the stall limit.
 func (c *Conn) lookAt() {
 	switch {
-	case c.flags&(paused|deaf|blocked) != 0:
+	case !c.Open(), c.flags&(paused|deaf|blocked) != 0:
 	case c.is(heard):
 		c.flags &^= heard | pinged
 	case c.is(pinged):

@@ -197,6 +197,12 @@ func TestStall(t *testing.T) {
 	if len(x.app.closed) > 0 {
 		t.Fatal("closed one that takes a little")
 	}
+	// It takes a little more, but not enough for an edge.
+	x.kernel.allow(slow.fd, 1)
+	x.pass(9 * time.Second)
+	if len(x.app.closed) > 0 {
+		t.Fatal("closed one that takes a little without an edge")
+	}
 	x.kernel.free(slow.fd)
 	x.fire(slow.fd, poller.Writable)
 	slow.expect(ws.OpText, "room")

@@ -210,6 +210,7 @@ func (c *Conn) writeSome(p []byte) (int, error) {
 		switch {
 		case err == nil:
 			done += n
+			c.loop.sent += uint64(n)
 			if done < len(p) {
 				return done, nil // a short write means that an edge will follow
 			}
