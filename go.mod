@@ -1,6 +1,6 @@
 module throng
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0
@@ -11,5 +11,6 @@ require (
 )
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
 )

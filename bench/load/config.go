@@ -1,0 +1,72 @@
+package load
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is what one client process does.
+type Config struct {
+	// The server.
+	Server      netip.AddrPort
+	Host        string
+	Path        func(room int) string
+	RoomName    func(room int) string
+	Subprotocol string
+	PID         int // of the server, or 0
+
+	// The load, of all processes together.
+	Conns    int
+	Rooms    int
+	Senders  int     // in each room
+	Window   int     // messages in flight per sender; 0 is no bound
+	Rate     float64 // messages a second of all senders; 0 is a closed loop
+	Size     int     // bytes of a message
+	Warmup   time.Duration
+	Duration time.Duration
+	Silent   bool // nothing is sent: only connections are of interest
+
+	// The way there.
+	RampRate  float64       // connections opened per second; 0 is as fast as they are accepted
+	Opening   int           // connections being opened at a time
+	Handshake time.Duration // limit for opening one
+	Patience  time.Duration // how long to wait for what is missing
+	Sources   bool          // rotate the source address
+	Seed      uint64
+
+	// This process among several.
+	Process   int
+	Processes int
+}
+
+// local is how many of the connections this process has.
+func (c *Config) local() int {
+	return (c.Conns - c.Process + c.Processes - 1) / c.Processes
+}
+
+// global is the number of a connection among all processes. They take turns, so
+// that the senders are spread over them.
+func (c *Config) global(id int) int { return id*c.Processes + c.Process }
+
+// room is where a connection goes.
+func (c *Config) room(id int) int { return c.global(id) % c.Rooms }
+
+// sender is the number that a connection has as a sender, or -1.
+func (c *Config) sender(id int) int {
+	global := c.global(id)
+	if place := global / c.Rooms; place < c.Senders {
+		return global%c.Rooms*c.Senders + place
+	}
+	return -1
+}
+
+// source is the address that a connection is dialled from. Each address of
+// 127.0.0.0/8 has ports of its own, so a few thousand on each are no burden.
+func (c *Config) source(id int) netip.Addr {
+	if !c.Sources {
+		return netip.Addr{}
+	}
+	const perAddress = 4000
+	n := 1 + c.global(id)/perAddress
+	return netip.AddrFrom4([4]byte{127, byte(1 + n>>14&0x7F), byte(n >> 7 & 0x7F), byte(1 + n&0x7F)})
+}

@@ -1,0 +1,165 @@
+package proof
+
+import "bytes"
+
+// accept puts an intact message into a member's account.
+func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) {
+	if m.except != nil && m.except.unplaced && !r.place(m, s) {
+		return
+	}
+	for int(m.offset) == len(m.segment.bytes) && m.segment.next != nil {
+		m.segment, m.offset, m.whole = m.segment.next, 0, 0
+	}
+	atEnd := int(m.offset) == len(m.segment.bytes)
+	switch t := r.track(s.Sender); {
+	case atEnd && !t.seen(s.Seq):
+		if !t.add(s.Seq) {
+			r.note(m, id, Reordered, s, "")
+		}
+		r.append(m, frame, s)
+		r.step(m, now)
+	case !atEnd && m.segment.entries[m.whole].is(s):
+		r.expected(m, id, s, frame, now)
+	default:
+		r.unexpected(m, id, s, frame, now)
+	}
+	if m.except != nil {
+		m.except.overtake(s)
+	}
+}
+
+// is reports whether an entry is a given message.
+func (e entry) is(s Stamp) bool { return e.seq == s.Seq && e.sender == uint32(s.Sender) }
+
+// step moves a member over the next frame.
+func (r *Reference) step(m *Member, now int64) {
+	r.advance(m, m.segment.entries[m.whole].end, now)
+}
+
+// expected takes the message that stands next in the reference, though perhaps
+// not in the same bytes.
+func (r *Reference) expected(m *Member, id int, s Stamp, frame []byte, now int64) {
+	if !r.config.Loose && !bytes.Equal(frame, m.segment.frame(m.whole)) {
+		r.note(m, id, Corrupted, s, "frame differs from what others received")
+		return
+	}
+	r.step(m, now)
+}
+
+// unexpected takes a message that does not stand next in the reference.
+func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int64) {
+	e := r.exceptions(m)
+	k := keyOf(s)
+	if skipped, overtaken := e.found(k); skipped {
+		kind := Diverged
+		if overtaken {
+			kind = Reordered
+		}
+		r.note(m, id, kind, s, "")
+		m.skipped--
+		r.config.Account.Skipped--
+		r.extra(m, s)
+		return
+	}
+	if seg, n := m.ahead(s); seg != nil {
+		r.skip(m, seg, n)
+		r.expected(m, id, s, frame, now)
+		return
+	}
+	switch t := r.track(s.Sender); {
+	case t.seen(s.Seq) || e.has(k):
+		r.note(m, id, Duplicated, s, "")
+	case t.next > s.Seq:
+		// The member that wrote the reference never had this one.
+		if e.extras == nil {
+			e.extras = make(map[key]struct{})
+		}
+		e.extras[k] = struct{}{}
+		if m.precedes(s) {
+			r.note(m, id, Reordered, s, "")
+		}
+		r.extra(m, s)
+	default:
+		// This member is the first after all: it lacks what others have.
+		for m.segment.next != nil {
+			r.skip(m, m.segment.next, 0)
+		}
+		r.skip(m, m.segment, uint32(len(m.segment.entries)))
+		t.add(s.Seq)
+		r.append(m, frame, s)
+		r.step(m, now)
+	}
+}
+
+// extra counts a message that a member received elsewhere than the reference.
+func (r *Reference) extra(m *Member, s Stamp) {
+	m.received++
+	r.config.Account.Received++
+	if int(m.sender) == s.Sender {
+		r.config.Events.Own(s.Sender, s.Seq)
+	}
+}
+
+// ahead looks for a message between a member's position and the end.
+func (m *Member) ahead(s Stamp) (*segment, uint32) {
+	n := m.whole
+	for seg := m.segment; seg != nil; seg, n = seg.next, 0 {
+		for ; int(n) < len(seg.entries); n++ {
+			if seg.entries[n].is(s) {
+				return seg, n
+			}
+		}
+	}
+	return nil, 0
+}
+
+// precedes reports whether the member has already passed a later message of
+// the same sender in its segment.
+func (m *Member) precedes(s Stamp) bool {
+	for _, e := range m.segment.entries[:m.whole] {
+		if e.sender == uint32(s.Sender) && e.seq > s.Seq {
+			return true
+		}
+	}
+	return false
+}
+
+// skip moves a member to entry n of a segment, not having received what lies
+// between.
+func (r *Reference) skip(m *Member, to *segment, n uint32) {
+	e := r.exceptions(m)
+	for {
+		last := uint32(len(m.segment.entries))
+		if m.segment == to {
+			last = n
+		}
+		for _, missed := range m.segment.entries[m.whole:last] {
+			if !e.skip(key{missed.sender, missed.seq}) {
+				continue
+			}
+			m.skipped++
+			r.config.Account.Skipped++
+		}
+		if m.whole, m.offset = last, m.segment.start(last); m.segment == to {
+			return
+		}
+		m.segment, m.whole, m.offset = m.segment.next, 0, 0
+	}
+}
+
+// place finds where a newcomer's first message stands. What is older than
+// that, a server's history, does not count.
+func (r *Reference) place(m *Member, s Stamp) bool {
+	t := r.track(s.Sender)
+	seg, n := m.ahead(s)
+	switch {
+	case seg != nil:
+		m.segment, m.whole, m.offset = seg, n, seg.start(n)
+	case t.seen(s.Seq):
+		return false
+	default:
+		m.segment, m.whole, m.offset = r.tail, uint32(len(r.tail.entries)), uint32(len(r.tail.bytes))
+	}
+	m.except.unplaced = false
+	return true
+}
