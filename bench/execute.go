@@ -72,16 +72,10 @@ func configure(flags *loadFlags) (load.Config, error) {
 	}
 	config.Host = u.Host
 	config.Sources = config.Conns > 20_000 && config.Server.Addr().IsLoopback() && config.Server.Addr().Is4()
-	path := u.RequestURI()
-	config.RoomName = func(room int) string { return fmt.Sprintf("bench-%d", room) }
-	config.Path = func(room int) string {
-		switch {
-		case strings.Contains(path, "%7Broom%7D"):
-			return strings.ReplaceAll(path, "%7Broom%7D", config.RoomName(room))
-		case config.Rooms > 1 && strings.HasSuffix(path, "/chat"):
-			return path + "/" + config.RoomName(room)
-		}
-		return path
+	// Of the text, because a placeholder must not be escaped.
+	config.Path = "/"
+	if _, rest, ok := strings.Cut(flags.URL[len("ws://"):], "/"); ok {
+		config.Path += rest
 	}
 	return config, nil
 }

@@ -1,7 +1,10 @@
 package load
 
 import (
+	"fmt"
 	"net/netip"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -10,8 +13,7 @@ type Config struct {
 	// The server.
 	Server      netip.AddrPort
 	Host        string
-	Path        func(room int) string
-	RoomName    func(room int) string
+	Path        string // {room} in it stands for a room's name
 	Subprotocol string
 	PID         int // of the server, or 0
 
@@ -70,3 +72,34 @@ func (c *Config) source(id int) netip.Addr {
 	n := 1 + c.global(id)/perAddress
 	return netip.AddrFrom4([4]byte{127, byte(1 + n>>14&0x7F), byte(n >> 7 & 0x7F), byte(1 + n&0x7F)})
 }
+
+// roomName names a room where there are several.
+func (c *Config) roomName(room int) string { return fmt.Sprintf("bench-%d", room) }
+
+// path is where the connections of a room go. Without a placeholder rooms are
+// told apart the way Throng does it; an echo server does not care.
+func (c *Config) path(room int) string {
+	const placeholder = "{room}"
+	switch {
+	case strings.Contains(c.Path, placeholder):
+		return strings.ReplaceAll(c.Path, placeholder, c.roomName(room))
+	case c.Rooms > 1 && strings.HasSuffix(c.Path, "/chat"):
+		return c.Path + "/" + c.roomName(room)
+	}
+	return c.Path
+}
+
+// say is what the protocol wants before and after a message.
+func (c *Config) say(room int) [2]string {
+	if c.Subprotocol != jsonProtocol {
+		return [2]string{}
+	}
+	name := path.Base(c.path(room))
+	if name == "chat" || name == "/" {
+		name = "lobby"
+	}
+	return [2]string{fmt.Sprintf(`{"op":"say","room":"%s","text":"`, name), `"}`}
+}
+
+// jsonProtocol is Throng's own protocol for programs.
+const jsonProtocol = "throng.v1"

@@ -102,7 +102,7 @@ func New(config Config) (*Run, error) {
 	r.makeRooms()
 	l, err := loop.New(loop.Config{
 		Server: config.Server, Host: config.Host, Subprotocol: config.Subprotocol,
-		Path:             func(id int) string { return config.Path(config.room(id)) },
+		Path:             func(id int) string { return config.path(config.room(id)) },
 		Source:           config.source,
 		HandshakeTimeout: config.Handshake,
 		Random:           r.random.Uint64,
@@ -125,7 +125,7 @@ func (r *Run) makeRooms() {
 			})
 		}
 		if number := c.sender(id); number >= 0 && !c.Silent {
-			s := &sender{id: id, number: number, wrap: c.wrapper(room)}
+			s := &sender{id: id, number: number, wrap: c.say(room)}
 			r.senders[number] = s
 			r.order = append(r.order, s)
 		}

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -49,14 +48,6 @@ func (c *Config) interval(senders int) float64 {
 		return 0
 	}
 	return 1e9 / (c.Rate * float64(senders) / float64(c.Rooms*c.Senders))
-}
-
-// wrapper is what stands around a message in the protocol that is spoken.
-func (c *Config) wrapper(room int) [2]string {
-	if c.Subprotocol == "throng.v1" {
-		return [2]string{fmt.Sprintf(`{"op":"say","room":"%s","text":"`, c.RoomName(room)), `"}`}
-	}
-	return [2]string{}
 }
 
 // startSending begins the timetable, or fills the windows of a closed loop.

@@ -135,7 +135,7 @@ func xor(b []byte, mask uint32) {
 		b = b[8:]
 	}
 	for i := range b {
-		b[i] ^= byte(mask >> (8 * i))
+		b[i] ^= byte(mask >> (8 * (i & 3)))
 	}
 }
 
