@@ -10,7 +10,9 @@ import (
 	"os"
 	"strings"
 
+	"throng/bench/clock"
 	"throng/bench/load"
+	"throng/bench/proof"
 	"throng/bench/report"
 	"throng/bench/target"
 )
@@ -58,7 +60,7 @@ func configure(flags *loadFlags) (load.Config, error) {
 		Conns: int(flags.Conns), Senders: int(flags.Senders), Window: int(flags.Window), Rate: flags.Rate, Size: int(flags.Size),
 		Warmup: flags.Warmup, Duration: flags.Duration,
 		RampRate: flags.RampRate, Opening: int(flags.Opening), Handshake: flags.Handshake, Patience: flags.Patience,
-		Seed: flags.Seed, Processes: 1,
+		Seed: flags.Seed, Run: int(clock.Now()>>16) % proof.MaxRuns, Processes: 1,
 	}
 	if config.Window == 0 && config.Rate == 0 {
 		config.Window = 1

@@ -35,6 +35,7 @@ type Config struct {
 	Patience  time.Duration // how long to wait for what is missing
 	Sources   bool          // rotate the source address
 	Seed      uint64
+	Run       int // tells this run's messages from those of earlier ones
 
 	// This process among several.
 	Process   int

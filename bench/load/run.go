@@ -120,7 +120,7 @@ func (r *Run) makeRooms() {
 		room := c.room(id)
 		if r.rooms[room] == nil {
 			r.rooms[room] = proof.NewReference(proof.Config{
-				FirstSender: room * c.Senders, Senders: c.Senders, Size: c.Size,
+				Run: c.Run, FirstSender: room * c.Senders, Senders: c.Senders, Size: c.Size,
 				Loose: c.Subprotocol != "", Events: r, Latency: r.latency, Account: &r.account,
 			})
 		}

@@ -110,7 +110,7 @@ func (r *Run) fill(s *sender) {
 // appendMessage writes a sender's next message as a frame.
 func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 	p := &r.pacing
-	stamp := proof.Stamp{Sender: s.number, Seq: s.next, Intended: r.now, Sampled: p.chance >= 1 || r.random.Float64() < p.chance}
+	stamp := proof.Stamp{Run: r.config.Run, Sender: s.number, Seq: s.next, Intended: r.now, Sampled: p.chance >= 1 || r.random.Float64() < p.chance}
 	if p.interval > 0 {
 		turn := s.next*int64(len(r.order)) + int64(s.turn)
 		stamp.Intended = r.start + int64(float64(turn)*p.interval)

@@ -13,11 +13,8 @@ func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) 
 	atEnd := int(m.offset) == len(m.segment.bytes)
 	switch t := r.track(s.Sender); {
 	case atEnd && !t.seen(s.Seq):
-		if !t.add(s.Seq) {
-			r.note(m, id, Reordered, s, "")
-		}
 		r.append(m, frame, s)
-		r.step(m, now)
+		r.step(m, id, now)
 	case !atEnd && m.segment.entries[m.whole].is(s):
 		r.expected(m, id, s, frame, now)
 	default:
@@ -32,8 +29,8 @@ func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) 
 func (e entry) is(s Stamp) bool { return e.seq == s.Seq && e.sender == uint32(s.Sender) }
 
 // step moves a member over the next frame.
-func (r *Reference) step(m *Member, now int64) {
-	r.advance(m, m.segment.entries[m.whole].end, now)
+func (r *Reference) step(m *Member, id int, now int64) {
+	r.advance(m, id, m.segment.entries[m.whole].end, now)
 }
 
 // expected takes the message that stands next in the reference, though perhaps
@@ -43,7 +40,7 @@ func (r *Reference) expected(m *Member, id int, s Stamp, frame []byte, now int64
 		r.note(m, id, Corrupted, s, "frame differs from what others received")
 		return
 	}
-	r.step(m, now)
+	r.step(m, id, now)
 }
 
 // unexpected takes a message that does not stand next in the reference.
@@ -75,7 +72,7 @@ func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int
 			e.extras = make(map[key]struct{})
 		}
 		e.extras[k] = struct{}{}
-		if m.precedes(s) {
+		if r.precedes(m, s) {
 			r.note(m, id, Reordered, s, "")
 		}
 		r.extra(m, s)
@@ -85,9 +82,8 @@ func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int
 			r.skip(m, m.segment.next, 0)
 		}
 		r.skip(m, m.segment, uint32(len(m.segment.entries)))
-		t.add(s.Seq)
 		r.append(m, frame, s)
-		r.step(m, now)
+		r.step(m, id, now)
 	}
 }
 
@@ -113,15 +109,26 @@ func (m *Member) ahead(s Stamp) (*segment, uint32) {
 	return nil, 0
 }
 
-// precedes reports whether the member has already passed a later message of
-// the same sender in its segment.
-func (m *Member) precedes(s Stamp) bool {
+// precedes reports whether the member has already received a later message of
+// the same sender.
+func (r *Reference) precedes(m *Member, s Stamp) bool {
 	for _, e := range m.segment.entries[:m.whole] {
-		if e.sender == uint32(s.Sender) && e.seq > s.Seq {
+		if e.sender == uint32(s.Sender) && e.seq > s.Seq && !m.lacks(key{e.sender, e.seq}) {
 			return true
 		}
 	}
-	return false
+	highest := m.segment.before[s.Sender-r.config.FirstSender] - 1
+	return highest > s.Seq && !m.lacks(key{uint32(s.Sender), highest})
+}
+
+// lacks reports whether the member passed a message without receiving it.
+func (m *Member) lacks(k key) bool {
+	if m.except == nil {
+		return false
+	}
+	_, pending := m.except.pending[k]
+	_, lost := m.except.lost[k]
+	return pending || lost
 }
 
 // skip moves a member to entry n of a segment, not having received what lies

@@ -45,7 +45,7 @@ func (r *Reference) Feed(m *Member, id int, b []byte, now int64) {
 	}
 	for {
 		if m.except == nil || !m.except.decoding() {
-			if b = b[r.match(m, b, now):]; len(b) == 0 {
+			if b = b[r.match(m, id, b, now):]; len(b) == 0 {
 				break
 			}
 		}
@@ -76,7 +76,7 @@ func (r *Reference) join(beginning, rest []byte) []byte {
 
 // match moves a member over what is equal to the reference, and returns how
 // many bytes that is. This is the path that nearly everything takes.
-func (r *Reference) match(m *Member, b []byte, now int64) (n int) {
+func (r *Reference) match(m *Member, id int, b []byte, now int64) (n int) {
 	for {
 		seg := m.segment
 		have := seg.bytes[m.offset:]
@@ -93,16 +93,16 @@ func (r *Reference) match(m *Member, b []byte, now int64) (n int) {
 		}
 		if !bytes.Equal(have[:k], b[n:n+k]) {
 			k = seg.equalFrames(m.whole, m.offset, b[n:n+k])
-			r.advance(m, m.offset+uint32(k), now)
+			r.advance(m, id, m.offset+uint32(k), now)
 			return n + k
 		}
-		r.advance(m, m.offset+uint32(k), now)
+		r.advance(m, id, m.offset+uint32(k), now)
 		n += k
 	}
 }
 
 // advance moves a member within its segment and counts what it completed.
-func (r *Reference) advance(m *Member, offset uint32, now int64) {
+func (r *Reference) advance(m *Member, id int, offset uint32, now int64) {
 	seg := m.segment
 	from, to := m.whole, seg.whole(m.whole, offset)
 	m.offset, m.whole = offset, to
@@ -113,6 +113,9 @@ func (r *Reference) advance(m *Member, offset uint32, now int64) {
 	r.config.Account.Received += int64(to - from)
 	if len(seg.samples) > 0 {
 		r.measure(seg, from, to, now)
+	}
+	if len(seg.flaws) > 0 {
+		r.blame(m, id, from, to)
 	}
 	if m.sender >= 0 {
 		for _, e := range seg.entries[from:to] {
@@ -135,6 +138,16 @@ func (r *Reference) measure(seg *segment, from, to uint32, now int64) {
 	}
 	for ; low < len(seg.samples) && seg.samples[low].entry < to; low++ {
 		r.config.Latency.Receive(seg.samples[low].ticket, now)
+	}
+}
+
+// blame counts those entries from ≤ n < to that came out of order.
+func (r *Reference) blame(m *Member, id int, from, to uint32) {
+	for _, f := range m.segment.flaws {
+		if f.entry >= from && f.entry < to && !m.lacks(f.by) {
+			e := m.segment.entries[f.entry]
+			r.note(m, id, Reordered, Stamp{Sender: int(e.sender), Seq: e.seq}, "")
+		}
 	}
 }
 
@@ -188,6 +201,10 @@ func (r *Reference) message(m *Member, id int, frame, payload []byte, now int64)
 	s, size, ok := Decode(payload[at:])
 	if !ok || !r.config.Loose && at+size != len(payload) {
 		r.note(m, id, Corrupted, s, "checksum")
+		return
+	}
+	if s.Run != r.config.Run {
+		r.config.Account.Notices++
 		return
 	}
 	t := r.track(s.Sender)

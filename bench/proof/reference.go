@@ -20,6 +20,8 @@ type segment struct {
 	bytes   []byte // whole frames; its capacity never changes
 	entries []entry
 	samples []sample
+	flaws   []flaw
+	before  []int64 // by sender: one more than its highest number in earlier segments
 }
 
 // entry is one frame of a segment.
@@ -35,6 +37,13 @@ type sample struct {
 	entry  uint32
 }
 
+// flaw marks an entry that stands behind a later one of its sender: whoever
+// received both in this order was served out of order.
+type flaw struct {
+	entry uint32
+	by    key
+}
+
 // Events is what a reference tells while it is fed.
 type Events interface {
 	// Own says that a sender has received its own message: the
@@ -48,6 +57,7 @@ type Events interface {
 
 // Config describes one room.
 type Config struct {
+	Run         int  // messages of other runs are none of the room's
 	FirstSender int  // the room's senders are numbered from here
 	Senders     int  // and there are so many of them
 	Size        int  // bytes of a message
@@ -106,7 +116,7 @@ func (t *track) add(seq int64) (inOrder bool) {
 
 // NewReference begins the stream of a room.
 func NewReference(config Config) *Reference {
-	first := &segment{bytes: make([]byte, 0, firstSegmentBytes)}
+	first := &segment{bytes: make([]byte, 0, firstSegmentBytes), before: make([]int64, config.Senders)}
 	return &Reference{config: config, tail: first, previous: first, tracks: make([]track, config.Senders)}
 }
 
@@ -125,6 +135,9 @@ func (r *Reference) append(m *Member, frame []byte, s Stamp) {
 		seg = r.extend(len(frame))
 		m.segment, m.offset, m.whole = seg, 0, 0
 	}
+	if t := r.track(s.Sender); !t.add(s.Seq) {
+		seg.flaws = append(seg.flaws, flaw{uint32(len(seg.entries)), key{uint32(s.Sender), t.next - 1}})
+	}
 	seg.bytes = append(seg.bytes, frame...)
 	seg.entries = append(seg.entries, entry{seq: s.Seq, sender: uint32(s.Sender), end: uint32(len(seg.bytes))})
 	if s.Sampled {
@@ -140,13 +153,19 @@ func (r *Reference) append(m *Member, frame []byte, s Stamp) {
 // member has nobody who could still need the old one, and uses it again.
 func (r *Reference) extend(frameBytes int) *segment {
 	old := r.tail
+	before := old.before
 	if r.members == 1 && frameBytes <= cap(old.bytes) && cap(old.bytes) == lastSegmentBytes {
-		old.bytes, old.entries, old.samples = old.bytes[:0], old.entries[:0], old.samples[:0]
-		return old
+		*old = segment{bytes: old.bytes[:0], entries: old.entries[:0], samples: old.samples[:0]}
+	} else {
+		before = make([]int64, len(r.tracks))
+		size := max(min(2*cap(old.bytes), lastSegmentBytes), frameBytes)
+		r.tail = &segment{bytes: make([]byte, 0, size)}
+		old.next, r.previous = r.tail, old
 	}
-	size := max(min(2*cap(old.bytes), lastSegmentBytes), frameBytes)
-	r.tail = &segment{bytes: make([]byte, 0, size)}
-	old.next, r.previous = r.tail, old
+	for i := range r.tracks {
+		before[i] = r.tracks[i].next
+	}
+	r.tail.before = before
 	return r.tail
 }
 

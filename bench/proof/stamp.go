@@ -7,6 +7,7 @@ import (
 
 // Stamp is what a message of the load says about itself.
 type Stamp struct {
+	Run      int   // below MaxRuns: messages of earlier runs may still be in a server's history
 	Sender   int   // below MaxSenders
 	Seq      int64 // 0, 1, 2, … for each sender
 	Intended int64 // when the message ought to have been sent, by clock.Now
@@ -18,12 +19,13 @@ type Stamp struct {
 // A message is the magic, then numbers of six bits a character, the most
 // significant first, then padding up to its size.
 //
-//	~T~ sender(4) seq(6) intended(11) late(5) sampled(1) length(3) checksum(6) padding
+//	~T~ run(4) sender(4) seq(6) intended(11) late(5) sampled(1) length(3) checksum(6) padding
 //
 // The checksum covers everything but itself, the padding included.
 const (
 	magic      = "~T~"
-	senderAt   = len(magic)
+	runAt      = len(magic)
+	senderAt   = runAt + 4
 	seqAt      = senderAt + 4
 	intendedAt = seqAt + 6
 	lateAt     = intendedAt + 11
@@ -31,6 +33,7 @@ const (
 	lengthAt   = sampledAt + 1
 	checksumAt = lengthAt + 3
 	StampBytes = checksumAt + 6
+	MaxRuns    = 1 << (6 * 4)
 	MaxSenders = 1 << (6 * 4)
 	MaxSize    = 1<<(6*3) - 1
 	lateUnit   = 1000
@@ -61,6 +64,7 @@ func AppendMessage(dst []byte, s Stamp, size int) []byte {
 	size = min(max(size, StampBytes), MaxSize)
 	start := len(dst)
 	dst = append(dst, magic...)
+	dst = appendNumber(dst, uint64(s.Run), senderAt-runAt)
 	dst = appendNumber(dst, uint64(s.Sender), seqAt-senderAt)
 	dst = appendNumber(dst, uint64(s.Seq), intendedAt-seqAt)
 	dst = appendNumber(dst, uint64(s.Intended), lateAt-intendedAt)
@@ -90,19 +94,20 @@ func Decode(b []byte) (s Stamp, size int, ok bool) {
 	if len(b) < StampBytes || string(b[:len(magic)]) != magic {
 		return s, 0, false
 	}
+	run, ok0 := number(b[runAt:senderAt])
 	sender, ok1 := number(b[senderAt:seqAt])
 	seq, ok2 := number(b[seqAt:intendedAt])
 	intended, ok3 := number(b[intendedAt:lateAt])
 	late, ok4 := number(b[lateAt:sampledAt])
 	length, ok5 := number(b[lengthAt:checksumAt])
 	sum, ok6 := number(b[checksumAt:StampBytes])
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || length < uint64(StampBytes) || length > uint64(len(b)) {
+	if !(ok0 && ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || length < uint64(StampBytes) || length > uint64(len(b)) {
 		return s, 0, false
 	}
 	if uint64(checksum(b[:length])) != sum {
 		return s, 0, false
 	}
-	return Stamp{Sender: int(sender), Seq: int64(seq), Intended: int64(intended), Late: int64(late) * lateUnit,
+	return Stamp{Run: int(run), Sender: int(sender), Seq: int64(seq), Intended: int64(intended), Late: int64(late) * lateUnit,
 		Sampled: b[sampledAt] != alphabet[0]}, int(length), true
 }
 
