@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,8 @@ type tester struct {
 	t    *testing.T
 	conn net.Conn
 
-	frames io.Reader // The bytes behind the handshake, for tests that look at frames; gobwas only.
+	heard  atomic.Int64 // Messages that hearAll has seen.
+	frames io.Reader    // The bytes behind the handshake, for tests that look at frames; gobwas only.
 
 	write func(op ws.OpCode, payload []byte) error
 	read  func() (ws.OpCode, []byte, error)
@@ -136,6 +138,14 @@ func (m *tester) hearAll(count int, nick string, text func(int) string) {
 			m.t.Errorf("heard %.40q as number %d, want %.40q", line, i, want)
 			return
 		}
+		m.heard.Add(1)
+	}
+}
+
+// waitForStall waits until the member, which is in hearAll, has heard that many messages or hears nothing any more.
+func (m *tester) waitForStall(messages int64) {
+	for before := int64(-1); m.heard.Load() < messages && m.heard.Load() != before; time.Sleep(300 * time.Millisecond) {
+		before = m.heard.Load()
 	}
 }
 

@@ -149,7 +149,7 @@ func TestSlowMemberLosesNothing(t *testing.T) {
 		var speaking sync.WaitGroup
 		speaking.Go(func() { speaker.sayAll(messages, longText) })
 		speaking.Go(func() { speaker.hearAll(messages, nick, longText) })
-		time.Sleep(300 * time.Millisecond)
+		speaker.waitForStall(messages)
 		slow.hearAll(messages, nick, longText)
 		speaking.Wait()
 	})
@@ -167,8 +167,9 @@ func TestStuckMemberVanishes(t *testing.T) {
 
 		var speaking sync.WaitGroup
 		speaking.Go(func() { speaker.sayAll(messages, longText) })
-		time.AfterFunc(300*time.Millisecond, func() { stuck.conn.Close() })
-		speaker.hearAll(messages, nick, longText)
+		speaking.Go(func() { speaker.hearAll(messages, nick, longText) })
+		speaker.waitForStall(messages)
+		stuck.conn.Close()
 		speaking.Wait()
 	})
 }
