@@ -46,7 +46,7 @@ func execute(ctx context.Context, scenario string, flags *loadFlags, adapt func(
 	if err := run.Go(); err != nil {
 		return err
 	}
-	result := run.Result()
+	result := load.Combine([]*load.Part{run.Part()})
 	result.Scenario, result.Label = scenario, flags.Label
 	result.Plan = plan(flags, &config)
 	judge(result)

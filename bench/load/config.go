@@ -26,6 +26,8 @@ type Config struct {
 	Size     int     // bytes of a message
 	Warmup   time.Duration
 	Duration time.Duration
+	Visitors int  // connections that come and go, in the one room
+	Act      Act  // what else happens; nil for nothing
 	Silent   bool // nothing is sent: only connections are of interest
 
 	// The way there.
@@ -47,20 +49,43 @@ func (c *Config) local() int {
 	return (c.Conns - c.Process + c.Processes - 1) / c.Processes
 }
 
+// visitors is how many of the visitors' connections this process has. Their
+// numbers follow those of the others.
+func (c *Config) visitors() int {
+	return (c.Visitors - c.Process + c.Processes - 1) / c.Processes
+}
+
 // global is the number of a connection among all processes. They take turns, so
 // that the senders are spread over them.
 func (c *Config) global(id int) int { return id*c.Processes + c.Process }
 
 // room is where a connection goes.
-func (c *Config) room(id int) int { return c.global(id) % c.Rooms }
+func (c *Config) room(id int) int {
+	if id >= c.local() {
+		return 0
+	}
+	return c.global(id) % c.Rooms
+}
 
 // sender is the number that a connection has as a sender, or -1.
 func (c *Config) sender(id int) int {
+	if visitor := id - c.local(); visitor >= 0 {
+		return c.Senders + visitor*c.Processes + c.Process
+	}
 	global := c.global(id)
 	if place := global / c.Rooms; place < c.Senders {
 		return global%c.Rooms*c.Senders + place
 	}
 	return -1
+}
+
+// receiveBuffer is the size of a connection's receive buffer; 0 leaves it to
+// the kernel.
+func (c *Config) receiveBuffer(id int) int {
+	if slow, ok := c.Act.(*Slow); ok && id >= slow.first(c) {
+		return slowBufferBytes
+	}
+	return 0
 }
 
 // source is the address that a connection is dialled from. Each address of

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,8 @@ type mark struct {
 	bytesIn  int64
 	server   target.Usage
 	own      time.Duration // processor time of this process
+	waited   time.Duration // for which its loop was ready, but had no processor
+	kernel   int64         // bytes that the kernel has for sockets and descriptors
 }
 
 // marks are the moments that figures are differences of.
@@ -24,19 +27,18 @@ type marks struct {
 	before, opened, start, end mark
 	saved                      mark // of the last sample
 	idle                       int64
+	heap                       int64 // of this process, before it made anything
 	rssPeak                    int64
 	fdsPeak, threadsPeak       int
 }
 
 // mark notes the counters of this moment.
 func (r *Run) mark() mark {
-	m := mark{at: r.now, received: r.account.Received, bytesIn: r.bytesIn, own: ownCPU()}
-	for _, s := range r.order {
-		m.sent += s.next
-	}
+	m := mark{at: r.now, received: r.account.Received, bytesIn: r.bytesIn, own: ownCPU(), waited: target.Waited(), sent: r.sent}
 	if r.config.PID != 0 {
 		// A server that has died shows in its connections.
 		m.server, _ = target.Measure(r.config.PID)
+		m.kernel = target.KernelMemory()
 		r.marks.rssPeak = max(r.marks.rssPeak, m.server.RSS)
 		r.marks.fdsPeak = max(r.marks.fdsPeak, m.server.FDs)
 		r.marks.threadsPeak = max(r.marks.threadsPeak, m.server.Threads)
@@ -51,6 +53,14 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// heapBytes is what this process's live objects take.
+func heapBytes() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 // save adds a sample to the time series.
@@ -77,6 +87,9 @@ func (r *Run) save() {
 	}
 	r.marks.saved = m
 	r.samples = append(r.samples, sample)
+	if r.phase > opening {
+		r.act.sampled(r, &sample)
+	}
 	if r.OnSample != nil {
 		r.OnSample(sample)
 	}

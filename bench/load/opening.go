@@ -10,30 +10,40 @@ import (
 	"throng/bench/report"
 )
 
-// openMore dials as many connections as the ramp and the number of handshakes
-// under way allow.
+// initial is how many connections this process opens before the load begins.
+func (r *Run) initial() int {
+	if ramp, ok := r.act.(*Ramp); ok {
+		return min(max(1, ramp.From/r.config.Processes), r.config.local())
+	}
+	return r.config.local()
+}
+
+// openMore dials as many of those in the queue as the ramp and the number of
+// handshakes under way allow.
 func (r *Run) openMore() time.Duration {
-	allowed := len(r.members)
+	n := min(len(r.queue), r.config.Opening-r.pending)
+	wait := tickEvery
 	if r.config.RampRate > 0 {
 		share := r.config.RampRate / float64(r.config.Processes)
-		allowed = min(allowed, 1+int(float64(r.now-r.began)/1e9*share))
+		n = min(n, 1+int(float64(r.now-r.rampFrom)/1e9*share)-r.ramped)
+		wait = time.Millisecond
 	}
-	for r.dialled < allowed && r.pending < r.config.Opening {
-		id := r.dialled
-		r.dialled++
+	for range n {
+		id := r.queue[0]
+		r.queue = r.queue[1:]
+		r.ramped++
 		r.pending++
 		if err := r.loop.Dial(id); err != nil {
 			r.Failed(id, err)
 		}
 	}
-	if r.config.RampRate > 0 {
-		return time.Millisecond
-	}
-	return tickEvery
+	return wait
 }
 
-// Opened takes a connection into its room.
+// Opened takes a connection into its room. One that comes while the load runs
+// owes an account from its first message on.
 func (r *Run) Opened(id int, took time.Duration) {
+	r.now = r.loop.Now()
 	r.pending--
 	r.opened++
 	r.present++
@@ -43,13 +53,22 @@ func (r *Run) Opened(id int, took time.Duration) {
 	if !r.config.Silent {
 		number = r.config.sender(id)
 	}
-	r.rooms[r.config.room(id)].Join(&r.members[id], number)
+	room, m := r.rooms[r.config.room(id)], &r.members[id]
+	if r.phase == opening {
+		room.Join(m, number)
+		return
+	}
+	room.JoinLate(m, number)
+	r.act.opened(r, id)
 }
 
 // Failed counts a connection that did not come about.
-func (r *Run) Failed(_ int, err error) {
+func (r *Run) Failed(id int, err error) {
 	r.pending--
 	r.failed.add(err)
+	if r.phase > opening {
+		r.act.failed(r, id)
+	}
 }
 
 // tally counts errors by what they say.

@@ -3,111 +3,45 @@ package load
 import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"throng/bench/proof"
 	"throng/bench/report"
 )
 
-// lateShare is the share of late sends from which on a run says more about the
-// load generator than about the server.
-const lateShare = 0.01
+// When the load generator was too slow, or was kept from working, the figures
+// are its own: from these shares on.
+const (
+	lateShare   = 0.01 // of the messages were sent late
+	busyShare   = 0.95 // of a core was used by a client process
+	waitedShare = 0.10 // of the time it waited for a core that others used
+)
 
-// Result makes a report of a run that is over.
-func (r *Run) Result() *report.Result {
-	result := &report.Result{Schema: report.Schema, Samples: r.samples}
-	if why := r.cut.Load(); why != nil {
-		result.CutShort = *why
-	}
-	result.Connect = r.connectResult()
-	result.Delivery = r.deliveryResult()
-	result.Latency = report.Latency{
-		Corrected: percentiles(r.latency.Corrected), Raw: percentiles(r.latency.Raw),
-		First: percentiles(r.latency.First), Median: percentiles(r.latency.Median), P99: percentiles(r.latency.P99),
-		Last: percentiles(r.latency.Last), Spread: percentiles(r.latency.Spread),
-	}
-	result.Proof = r.proofResult()
-	result.Server = r.serverResult(&result.Delivery)
-	result.Load = r.loadResult(result)
-	return result
-}
-
-// connectResult is how the connections came about.
-func (r *Run) connectResult() report.Connect {
-	c := report.Connect{Opened: r.opened, Failed: r.failed.total, Errors: r.failed.list(), Handshake: percentiles(r.handshake)}
-	if until := max(r.ready, r.marks.opened.at); until > r.began {
-		c.DurationS = float64(until-r.began) / 1e9
-		c.Rate = float64(r.opened) / c.DurationS
-	}
-	return c
-}
-
-// deliveryResult is what arrived while the run was measured.
-func (r *Run) deliveryResult() report.Delivery {
-	from, to := &r.marks.start, &r.marks.end
-	d := report.Delivery{
-		Sent: to.sent - from.sent, Received: to.received - from.received, BytesIn: to.bytesIn - from.bytesIn,
-		Seconds: float64(to.at-from.at) / 1e9, LateSends: r.pacing.lateOnes, LatestSend: r.pacing.latest,
+// finishRates computes what can only be computed from sums.
+func finishRates(result *report.Result, processes int) {
+	c, d, l := &result.Connect, &result.Delivery, &result.Load
+	if c.DurationS > 0 {
+		c.Rate = float64(c.Opened) / c.DurationS
 	}
 	if d.Seconds > 0 {
 		d.SendRate = float64(d.Sent) / d.Seconds
 		d.Rate = float64(d.Received) / d.Seconds
+		if result.Churn != nil {
+			result.Churn.Rate = float64(result.Churn.Visits) / d.Seconds
+		}
 	}
-	return d
-}
-
-// proofResult is the account of the whole run.
-func (r *Run) proofResult() report.Proof {
-	a := &r.account
-	p := report.Proof{
-		Received: a.Received, Announced: a.Announced, Notices: a.Notices,
-		Missing: a.Counts[proof.Missing], Duplicated: a.Counts[proof.Duplicated], Reordered: a.Counts[proof.Reordered],
-		Diverged: a.Counts[proof.Diverged], Corrupted: a.Counts[proof.Corrupted], Misdelivered: a.Counts[proof.Misdelivered],
-		Closed: r.closed.total, CloseReasons: r.closed.list(), OneOrder: a.Counts[proof.Diverged] == 0,
+	if s := result.Server; s != nil {
+		if d.Received > 0 {
+			s.CPUPerDelivery = s.CPUS * 1e9 / float64(d.Received)
+		}
+		if c.Opened > 0 {
+			s.CPUPerConnect = s.ConnectCPUS * 1e9 / float64(c.Opened)
+			s.RSSPerConn = float64(s.RSSEnd-s.RSSBefore) / float64(c.Opened)
+			s.KernelPerConn /= float64(c.Opened)
+		}
+		s.Slopes = slopes(result.Samples)
 	}
-	for _, s := range r.order {
-		p.Sent += s.next
-	}
-	p.Expected = p.Received + p.Missing + p.Announced + p.Corrupted
-	for _, f := range a.Findings {
-		p.Findings = append(p.Findings, report.Finding(f))
-	}
-	return p
-}
-
-// serverResult is what the server's process needed.
-func (r *Run) serverResult(d *report.Delivery) *report.Server {
-	if r.config.PID == 0 {
-		return nil
-	}
-	m := &r.marks
-	s := &report.Server{
-		PID: r.config.PID, CPUS: (m.end.server.CPU - m.start.server.CPU).Seconds(),
-		RSSBefore: m.before.server.RSS, RSSOpened: m.opened.server.RSS, RSSPeak: m.rssPeak,
-		FDsPeak: m.fdsPeak, ThreadsPeak: m.threadsPeak,
-	}
-	if d.Seconds > 0 {
-		s.CPUShare = s.CPUS / d.Seconds
-	}
-	if d.Received > 0 {
-		s.CPUPerDelivery = s.CPUS * 1e9 / float64(d.Received)
-	}
-	if r.opened > 0 {
-		s.CPUPerConnect = float64(m.opened.server.CPU-m.before.server.CPU) / float64(r.opened)
-		s.RSSPerConn = float64(m.end.server.RSS-m.before.server.RSS) / float64(r.opened)
-	}
-	return s
-}
-
-// loadResult is what the load generator needed, and whether it was too slow.
-func (r *Run) loadResult(result *report.Result) report.Load {
-	d := &result.Delivery
-	l := report.Load{CPUS: (r.marks.end.own - r.marks.start.own).Seconds(), LongestTurnMs: float64(r.longest) / 1e6}
-	if d.Seconds > 0 {
-		l.CPUShare = l.CPUS / d.Seconds
-	}
+	serverBusy := result.Server != nil && result.Server.CPUShare > busyShare
 	late := d.Sent > 0 && float64(d.LateSends) > lateShare*float64(d.Sent)
-	busy := l.CPUShare > 0.95 && (result.Server == nil || result.Server.CPUShare < 0.95)
-	l.WasBottleneck = late || busy
-	return l
+	l.WasBottleneck = late || l.WaitedShare > waitedShare || l.CPUShare > busyShare && !serverBusy
+	l.Processes = processes
 }
 
 // curvePoints are the percentiles of a plot, which shows more the nearer it
@@ -127,4 +61,26 @@ func percentiles(h *hdrhistogram.Histogram) report.Percentiles {
 		p.Curve = append(p.Curve, report.Point{Percentile: at, Ns: h.ValueAtQuantile(at)})
 	}
 	return p
+}
+
+// slopes fits a line to what may leak, after a first tenth in which a server
+// still grows to its size. Less than a minute says nothing.
+func slopes(samples []report.Sample) *report.Slopes {
+	if len(samples) < 60 {
+		return nil
+	}
+	samples = samples[len(samples)/10:]
+	slope := func(value func(*report.Sample) float64) float64 {
+		var n, t, v, tt, tv float64
+		for i := range samples {
+			x, y := samples[i].T, value(&samples[i])
+			n, t, v, tt, tv = n+1, t+x, v+y, tt+x*x, tv+x*y
+		}
+		return (n*tv - t*v) / (n*tt - t*t) * 3600
+	}
+	return &report.Slopes{
+		RSSBytes:   slope(func(s *report.Sample) float64 { return float64(s.RSS) }),
+		FDs:        slope(func(s *report.Sample) float64 { return float64(s.FDs) }),
+		Goroutines: slope(func(s *report.Sample) float64 { return float64(s.Goroutines) }),
+	}
 }

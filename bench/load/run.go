@@ -48,8 +48,10 @@ type Run struct {
 	// Connections, by number.
 	members   []proof.Member
 	standings []standing
-	dialled   int // numbers below were dialled
-	pending   int // handshakes under way
+	queue     []int // to be dialled
+	rampFrom  int64 // since when a ramp rate counts
+	ramped    int   // how many were dialled since
+	pending   int   // handshakes under way
 	opened    int64
 	present   int
 	failed    tally
@@ -59,12 +61,15 @@ type Run struct {
 	// Rooms and senders.
 	rooms   []*proof.Reference
 	senders map[int]*sender // those of this process, by number
-	order   []*sender       // the same, in the order of an open loop's turns
+	order   []*sender       // those that send by timetable or window, in the order of their turns
+	sent    int64
+	held    bool // nobody sends, for the time being
 	account proof.Account
 	latency *latency.Recorder
 	pacing  pacing
 
 	// Time.
+	act       Act
 	phase     phase
 	began     int64 // first dial
 	ready     int64 // last answer to a handshake
@@ -76,11 +81,12 @@ type Run struct {
 	turned    int64
 	longest   int64
 
-	marks   marks
-	samples []report.Sample
-	bytesIn int64
-	errs    error
-	cut     atomic.Pointer[string]
+	marks        marks
+	bytesPerConn float64 // of this process's own memory
+	samples      []report.Sample
+	bytesIn      int64
+	errs         error
+	cut          atomic.Pointer[string]
 
 	// OnSample is called each second with what happened in it.
 	OnSample func(report.Sample)
@@ -88,9 +94,14 @@ type Run struct {
 
 // New prepares a run.
 func New(config Config) (*Run, error) {
-	n := config.local()
+	heap := heapBytes()
+	n := config.local() + config.visitors()
+	if config.Act == nil {
+		config.Act = plain{}
+	}
 	r := &Run{
 		config:    config,
+		act:       config.Act,
 		random:    rand.New(rand.NewPCG(config.Seed, uint64(config.Process))),
 		members:   make([]proof.Member, n),
 		standings: make([]standing, n),
@@ -99,11 +110,13 @@ func New(config Config) (*Run, error) {
 		handshake: latency.NewHistogram(),
 		account:   proof.Account{FindingsLimit: 100},
 	}
+	r.marks.heap = heap
 	r.makeRooms()
 	l, err := loop.New(loop.Config{
 		Server: config.Server, Host: config.Host, Subprotocol: config.Subprotocol,
 		Path:             func(id int) string { return config.path(config.room(id)) },
 		Source:           config.source,
+		ReceiveBuffer:    config.receiveBuffer,
 		HandshakeTimeout: config.Handshake,
 		Random:           r.random.Uint64,
 		Capacity:         n,
@@ -120,14 +133,16 @@ func (r *Run) makeRooms() {
 		room := c.room(id)
 		if r.rooms[room] == nil {
 			r.rooms[room] = proof.NewReference(proof.Config{
-				Run: c.Run, FirstSender: room * c.Senders, Senders: c.Senders, Size: c.Size,
-				Loose: c.Subprotocol != "", Events: r, Latency: r.latency, Account: &r.account,
+				Run: c.Run, FirstSender: room * c.Senders, Senders: c.Senders + c.Visitors, Size: c.Size,
+				Loose: c.Subprotocol != "", Renamed: c.Act != nil, Events: r, Latency: r.latency, Account: &r.account,
 			})
 		}
 		if number := c.sender(id); number >= 0 && !c.Silent {
 			s := &sender{id: id, number: number, wrap: c.say(room)}
 			r.senders[number] = s
-			r.order = append(r.order, s)
+			if id < c.local() {
+				r.order = append(r.order, s)
+			}
 		}
 	}
 	r.pacing = pacing{interval: c.interval(len(r.order)), chance: 1}
@@ -136,6 +151,10 @@ func (r *Run) makeRooms() {
 // Go runs until the end, or until Cut.
 func (r *Run) Go() error {
 	r.began = clock.Now()
+	r.rampFrom = r.began
+	for id := range r.initial() {
+		r.queue = append(r.queue, id)
+	}
 	r.nextTick, r.nextSave = r.began, r.began+int64(time.Second)
 	r.marks.before = r.mark()
 	if err := r.loop.Run(); err != nil {
@@ -159,13 +178,12 @@ func (r *Run) Turn(now int64) (wait time.Duration, end bool) {
 	if r.cut.Load() != nil && r.phase != done {
 		r.finish()
 	}
-	switch r.phase {
-	case opening:
-		wait = r.openMore()
-	case warmup, measuring:
-		wait = min(r.sendDue(), time.Duration(r.ends-now))
-	default:
-		wait = tickEvery
+	wait = tickEvery
+	if r.phase == warmup || r.phase == measuring {
+		wait = min(wait, r.act.turn(r), r.sendDue(), time.Duration(r.ends-now))
+	}
+	if len(r.queue) > 0 {
+		wait = min(wait, r.openMore())
 	}
 	return max(wait, 0), r.phase == done
 }
@@ -185,10 +203,7 @@ func (r *Run) tick() {
 		}
 	case measuring:
 		if r.now >= r.ends {
-			r.marks.end = r.mark()
-			r.latency.Enabled = false
-			r.phase, r.idleSince = draining, r.now
-			r.marks.idle = r.account.Received
+			r.drain()
 		}
 	case draining:
 		r.drainTick()
@@ -201,7 +216,7 @@ func (r *Run) tick() {
 
 // openingTick goes on to the load once every connection has an answer.
 func (r *Run) openingTick() {
-	if r.dialled < len(r.members) || r.pending > 0 {
+	if len(r.queue) > 0 || r.pending > 0 {
 		return
 	}
 	if r.opened == 0 {
@@ -211,11 +226,13 @@ func (r *Run) openingTick() {
 	}
 	r.ready = r.now
 	r.marks.opened = r.mark()
+	r.bytesPerConn = float64(heapBytes()-r.marks.heap) / float64(len(r.members))
 	r.start, r.ends = r.now, r.now+int64(r.config.Warmup)
 	r.phase = warmup
 	if r.config.Warmup == 0 {
 		r.measure()
 	}
+	r.act.begin(r)
 	r.startSending()
 }
 
@@ -227,36 +244,35 @@ func (r *Run) measure() {
 	r.longest = 0
 }
 
+// drain ends the part that is measured; what is under way may still arrive.
+func (r *Run) drain() {
+	r.marks.end = r.mark()
+	r.latency.Enabled = false
+	r.phase, r.idleSince = draining, r.now
+	r.marks.idle = r.account.Received
+	r.act.stop(r)
+}
+
 // drainTick waits until everything has arrived, or nothing more does.
 func (r *Run) drainTick() {
 	if r.account.Received > r.marks.idle {
 		r.marks.idle, r.idleSince = r.account.Received, r.now
 	}
-	if r.complete() || r.now-r.idleSince > int64(r.config.Patience) {
+	if r.act.settled(r) && r.complete() || r.now-r.idleSince > int64(r.config.Patience) {
 		r.finish()
 	}
 }
 
 // complete reports whether every member that is still there has everything.
 func (r *Run) complete() bool {
-	var due int64
+	due := -r.account.Announced - r.account.Counts[proof.Corrupted]
 	for id := range r.members {
-		switch r.standings[id] {
-		case present:
-			due += r.sentTo(r.config.room(id))
-		case gone:
-			due += r.members[id].Received()
+		if r.standings[id] == present {
+			room := r.config.room(id)
+			due += r.rooms[room].Due(&r.members[id], r.sentBy)
 		}
 	}
-	return r.account.Received+r.account.Announced+r.account.Counts[proof.Corrupted] >= due
-}
-
-// sentTo is how many messages were sent to a room.
-func (r *Run) sentTo(room int) (n int64) {
-	for i := range r.config.Senders {
-		n += r.sentBy(room*r.config.Senders + i)
-	}
-	return n
+	return due <= 0
 }
 
 // sentBy is how many messages a sender has sent.
@@ -276,10 +292,7 @@ func (r *Run) finish() {
 		}
 	}
 	for id := range r.members {
-		if r.standings[id] != unborn {
-			room := r.rooms[r.config.room(id)]
-			room.Finish(&r.members[id], id, r.sentBy, r.standings[id] == gone || r.cut.Load() != nil)
-		}
+		r.settle(id, r.standings[id] == gone || r.cut.Load() != nil)
 	}
 	r.save()
 	r.phase = done
@@ -291,10 +304,8 @@ func (r *Run) Received(id int, b []byte) {
 	r.bytesIn += int64(len(b))
 	m := &r.members[id]
 	r.rooms[r.config.room(id)].Feed(m, id, b, r.now)
-	if number := r.config.sender(id); number >= 0 {
-		if s := r.senders[number]; s != nil {
-			r.fill(s)
-		}
+	if s := r.senders[r.config.sender(id)]; s != nil {
+		r.fill(s)
 	}
 }
 
@@ -302,6 +313,7 @@ func (r *Run) Received(id int, b []byte) {
 func (r *Run) Own(number int, seq int64) {
 	if s := r.senders[number]; s != nil {
 		s.acknowledged, s.heard = max(s.acknowledged, seq+1), r.now
+		r.act.own(r, s.id)
 	}
 }
 
@@ -328,9 +340,31 @@ func (r *Run) leave(id int, err error) {
 
 // Closed notes that the server has ended a connection.
 func (r *Run) Closed(id int, err error) {
+	if r.standings[id] != present {
+		return
+	}
+	intended := r.phase > opening && r.act.ended(r, id)
+	if !intended {
+		r.closed.add(err)
+	}
 	if r.standings[id] == present {
 		r.standings[id] = gone
 		r.present--
-		r.closed.add(err)
+	}
+}
+
+// dismiss ends a membership for good; the connection may be dialled again.
+func (r *Run) dismiss(id int) {
+	if r.standings[id] == present {
+		r.present--
+	}
+	r.settle(id, true)
+	r.standings[id] = unborn
+}
+
+// settle closes the account of a member that was there.
+func (r *Run) settle(id int, left bool) {
+	if r.standings[id] != unborn {
+		r.rooms[r.config.room(id)].Finish(&r.members[id], id, r.sentBy, left)
 	}
 }

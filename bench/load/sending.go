@@ -86,7 +86,7 @@ func (r *Run) sendDue() time.Duration {
 // fill sends as many messages of a sender as its window, its timetable and the
 // server's willingness to read allow.
 func (r *Run) fill(s *sender) {
-	if r.phase != warmup && r.phase != measuring || r.standings[s.id] != present {
+	if r.held || r.phase != warmup && r.phase != measuring || s.id >= r.config.local() || r.standings[s.id] != present {
 		return
 	}
 	until := int64(math.MaxInt64)
@@ -100,7 +100,7 @@ func (r *Run) fill(s *sender) {
 		return
 	}
 	frames := r.pacing.frames[:0]
-	for ; s.next < until && len(frames) < maxUnsentBytes; s.next++ {
+	for s.next < until && len(frames) < maxUnsentBytes {
 		frames = r.appendMessage(frames, s)
 	}
 	r.pacing.frames = frames
@@ -111,7 +111,7 @@ func (r *Run) fill(s *sender) {
 func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 	p := &r.pacing
 	stamp := proof.Stamp{Run: r.config.Run, Sender: s.number, Seq: s.next, Intended: r.now, Sampled: p.chance >= 1 || r.random.Float64() < p.chance}
-	if p.interval > 0 {
+	if p.interval > 0 && s.id < r.config.local() {
 		turn := s.next*int64(len(r.order)) + int64(s.turn)
 		stamp.Intended = r.start + int64(float64(turn)*p.interval)
 		stamp.Late = r.now - stamp.Intended
@@ -119,12 +119,24 @@ func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 	p.message = append(p.message[:0], s.wrap[0]...)
 	p.message = proof.AppendMessage(p.message, stamp, r.config.Size)
 	p.message = append(p.message, s.wrap[1]...)
+	s.next++
+	r.sent++
 	return wire.Append(frames, wire.Text, uint32(r.random.Uint64()), p.message)
+}
+
+// resume lets the senders go on after they were held.
+func (r *Run) resume() {
+	r.held = false
+	for _, s := range r.order {
+		s.heard = r.now
+		r.fill(s)
+	}
 }
 
 // unstick gives up messages that did not come back to a sender whose window is
 // full of them, so that a lossy server is measured on instead of waited for.
 func (r *Run) unstick() {
+	r.setChance()
 	if r.config.Window == 0 {
 		return
 	}
@@ -134,7 +146,6 @@ func (r *Run) unstick() {
 			r.fill(s)
 		}
 	}
-	r.setChance()
 }
 
 // setChance keeps the number of measured deliveries where it costs little.

@@ -77,6 +77,9 @@ func (l *Loop) socket(id int) (int, error) {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if bytes := l.config.ReceiveBuffer(id); bytes > 0 {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
+	}
 	source := l.config.Source(id)
 	if !source.IsValid() {
 		return fd, nil

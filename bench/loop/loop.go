@@ -48,6 +48,7 @@ type Config struct {
 	Path             func(id int) string     // the path and query for a connection
 	Source           func(id int) netip.Addr // the address to dial from; the zero Addr leaves it to the kernel
 	Subprotocol      string                  // asked for if not empty
+	ReceiveBuffer    func(id int) int        // bytes of SO_RCVBUF; 0 leaves it to the kernel
 	HandshakeTimeout time.Duration           // for connect, request and answer together
 	Random           func() uint64           // keys and masks
 	Capacity         int                     // connection numbers are below it

@@ -1,17 +1,32 @@
 package proof
 
-// Finish closes a member's account: what it should have received and did not is
-// missing. A member that heard the whole run owes an account of everything that
-// was sent; one that came late or left early only of what lies between its
-// first and its last message.
-func (r *Reference) Finish(m *Member, id int, sent func(sender int) int64, left bool) {
-	r.members--
-	due := m.skipped
-	if !m.late && !left {
-		due = -m.received
+// Due is how many messages a member should have received and has not. One that
+// heard the whole run should have everything that was sent; one that came late
+// what others have received since its own first message.
+func (r *Reference) Due(m *Member, sent func(sender int) int64) (due int64) {
+	if !m.late {
 		for i := range r.tracks {
 			due += sent(r.config.FirstSender + i)
 		}
+		return due - m.received
+	}
+	if m.except != nil && m.except.unplaced {
+		return 0
+	}
+	due = m.skipped - int64(m.whole)
+	for seg := m.segment; seg != nil; seg = seg.next {
+		due += int64(len(seg.entries))
+	}
+	return due
+}
+
+// Finish closes a member's account: what is due is missing. One that has left
+// owes only what lies between its first and its last message.
+func (r *Reference) Finish(m *Member, id int, sent func(sender int) int64, left bool) {
+	r.members--
+	due := m.skipped
+	if !left {
+		due = r.Due(m, sent)
 	}
 	var excused int64
 	if m.except != nil {
@@ -22,7 +37,7 @@ func (r *Reference) Finish(m *Member, id int, sent func(sender int) int64, left 
 		return
 	}
 	r.config.Account.Counts[Missing] += due - excused
-	r.nameMissing(m, id, sent, left || m.late)
+	r.nameMissing(m, id, sent, left)
 }
 
 // nameMissing finds out which senders' messages a member lacks.
@@ -67,6 +82,9 @@ func (r *Reference) eachUnseen(m *Member, sent func(sender int) int64, visit fun
 			visit(key{e.sender, e.seq})
 		}
 	}
+	if m.late {
+		return
+	}
 	for i := range r.tracks {
 		t, sender := &r.tracks[i], r.config.FirstSender+i
 		for seq := range t.holes {
@@ -77,9 +95,3 @@ func (r *Reference) eachUnseen(m *Member, sent func(sender int) int64, visit fun
 		}
 	}
 }
-
-// Received is how many messages a member has received, each counted once.
-func (m *Member) Received() int64 { return m.received }
-
-// Moved reports whether a member has received anything of the load.
-func (m *Member) Moved() bool { return m.received > 0 }

@@ -215,7 +215,7 @@ func (r *Reference) message(m *Member, id int, frame, payload []byte, now int64)
 	if !t.named {
 		t.named, t.prefix = true, bytes.Clone(payload[:at])
 	}
-	if !r.config.Loose && !bytes.Equal(t.prefix, payload[:at]) {
+	if !r.config.Loose && !r.config.Renamed && !bytes.Equal(t.prefix, payload[:at]) {
 		r.note(m, id, Corrupted, s, "text before the message")
 		return
 	}

@@ -61,7 +61,8 @@ type Config struct {
 	FirstSender int  // the room's senders are numbered from here
 	Senders     int  // and there are so many of them
 	Size        int  // bytes of a message
-	Loose       bool // anything may stand around the message in its frame (JSON, senders that come and go)
+	Loose       bool // anything may stand around the message in its frame (JSON)
+	Renamed     bool // senders may come back under another name
 	Events      Events
 	Latency     *latency.Recorder
 	Account     *Account

@@ -29,6 +29,8 @@ type Result struct {
 	Floor    *Floor   `json:"floor,omitempty"`
 	Limit    string   `json:"limit,omitempty"` // the first limit that a ramp met
 	Storm    *Storm   `json:"storm,omitempty"`
+	Churn    *Churn   `json:"churn,omitempty"`
+	Slow     *Slow    `json:"slow,omitempty"`
 
 	Samples  []Sample `json:"samples"`            // one each second of the load, in order
 	Warnings []string `json:"warnings,omitempty"` // what makes the figures worth less than they look
@@ -161,12 +163,14 @@ type Finding struct {
 // Server is what the server's process (with its children) needed.
 type Server struct {
 	PID            int     `json:"pid"`
-	CPUS           float64 `json:"cpu_s"`     // user and system, while measured
-	CPUShare       float64 `json:"cpu_share"` // of one core
+	CPUS           float64 `json:"cpu_s"`         // user and system, while measured
+	CPUShare       float64 `json:"cpu_share"`     // of one core
+	ConnectCPUS    float64 `json:"connect_cpu_s"` // until all connections were open
 	CPUPerDelivery float64 `json:"cpu_per_delivery_ns,omitempty"`
 	CPUPerConnect  float64 `json:"cpu_per_connect_ns,omitempty"`
 	RSSBefore      int64   `json:"rss_before_bytes"` // before the first connection
 	RSSOpened      int64   `json:"rss_opened_bytes"` // when all were open
+	RSSEnd         int64   `json:"rss_end_bytes"`    // when measuring ended
 	RSSPeak        int64   `json:"rss_peak_bytes"`
 	RSSPerConn     float64 `json:"rss_per_conn_bytes"`
 	KernelPerConn  float64 `json:"kernel_per_conn_bytes,omitempty"` // both ends
@@ -187,9 +191,12 @@ type Slopes struct {
 // the figures are its own and not the server's.
 type Load struct {
 	CPUS          float64 `json:"cpu_s"`
-	CPUShare      float64 `json:"cpu_share"` // of the cores of its processes, 1 each
+	CPUShare      float64 `json:"cpu_share"` // of one core, by its busiest process
 	BytesPerConn  float64 `json:"bytes_per_conn"`
 	WasBottleneck bool    `json:"was_bottleneck"`
+	Processes     int     `json:"processes"`
+	WaitedS       float64 `json:"waited_s"`     // ready to run, but others had the processor
+	WaitedShare   float64 `json:"waited_share"` // of the most unlucky process
 	LongestTurnMs float64 `json:"longest_turn_ms"`
 }
 
@@ -204,8 +211,21 @@ type Floor struct {
 
 // Storm is how a mass reconnect went.
 type Storm struct {
-	Rounds   int         `json:"rounds"`
+	Rounds   int64       `json:"rounds"`
 	Recovery Percentiles `json:"recovery"` // from the loss of all connections to the last one's return
+}
+
+// Churn is how visitors fared.
+type Churn struct {
+	Visits   int64   `json:"visits"`    // that came, said something, heard it and left
+	HeldBack int64   `json:"held_back"` // that did not take place because too many others were under way
+	Rate     float64 `json:"rate"`      // visits a second
+}
+
+// Slow is what became of the members that stopped reading.
+type Slow struct {
+	Members int   `json:"members"`
+	Closed  int64 `json:"closed"`
 }
 
 // Sample is one second of the load.
