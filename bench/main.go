@@ -13,6 +13,7 @@
 //	proof    what each member of a room received, against what was sent
 //	target   the server as a process: started, measured, stopped
 //	load     the scenarios
+//	crew     several client processes as one
 //	report   the result, for people and for programs
 package main
 
@@ -22,9 +23,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"throng/bench/proof"
 )
 
 // Exit codes.
@@ -39,15 +43,24 @@ var errFailed = errors.New("failed")
 var cli struct {
 	Fanout  fanoutCommand  `cmd:"" help:"One room: everybody hears every message."`
 	Echo    echoCommand    `cmd:"" help:"Round trip of lone connections, each in a room of its own."`
-	Idle    idleCommand    `cmd:"" help:"Hold connections and watch the server's memory."`
-	Connect connectCommand `cmd:"" help:"Open connections as fast as possible."`
+	Rooms   roomsCommand   `cmd:"" help:"Many rooms at once."`
+	Idle    idleCommand    `cmd:"" help:"Hold connections, and watch the server's memory and processor."`
+	Connect connectCommand `cmd:"" help:"Open connections as fast as they are accepted, or at a rate."`
+	Churn   churnCommand   `cmd:"" help:"Visitors connect, say something and leave, at a rate."`
+	Storm   stormCommand   `cmd:"" help:"All connections drop at once and come back, again and again."`
+	Slow    slowCommand    `cmd:"" help:"A share of the members stops reading."`
+	Ramp    rampCommand    `cmd:"" help:"Add connections under load until the first limit is met."`
+	Soak    soakCommand    `cmd:"" help:"Hours of moderate load; shows what grows."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	parsed := kong.Parse(&cli, kong.Name("bench"), kong.UsageOnError(),
-		kong.Description("Loads a WebSocket chat server and proves what it delivered."),
+	parsed := kong.Parse(&cli, kong.Name("bench"),
+		kong.Description("Loads a WebSocket chat or broadcast server and proves what it delivered.\n\n"+
+			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds."),
+		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes)},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	switch err := parsed.Run(); {
 	case errors.Is(err, errFailed):

@@ -73,7 +73,12 @@ func (c *Churn) visitor(id int) (*visit, bool) {
 }
 
 func (c *Churn) opened(r *Run, id int) {
-	if v, ok := c.visitor(id); ok {
+	v, ok := c.visitor(id)
+	switch {
+	case ok && c.stopped:
+		r.loop.Close(id, false) // too late to say anything
+		c.release(r, id)
+	case ok:
 		*v = visit{saying, r.now}
 		s := r.senders[r.config.sender(id)]
 		r.loop.SendFrames(id, r.appendMessage(nil, s))

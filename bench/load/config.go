@@ -15,7 +15,8 @@ type Config struct {
 	Host        string
 	Path        string // {room} in it stands for a room's name
 	Subprotocol string
-	PID         int // of the server, or 0
+	PID         int    // of the server, or 0
+	Pprof       string // where its goroutines can be counted, or ""
 
 	// The load, of all processes together.
 	Conns    int
@@ -42,6 +43,16 @@ type Config struct {
 	// This process among several.
 	Process   int
 	Processes int
+	Gate      Gate // nil for one alone
+}
+
+// Gate is where one process of several waits for the others. Its methods must
+// not block.
+type Gate interface {
+	Ready()                                       // this process's connections are open
+	Begin() (at int64, known bool)                // when the load begins
+	Sent(bySender map[int]int64)                  // what this process has sent
+	Totals() (bySender map[int]int64, known bool) // what all have sent
 }
 
 // local is how many of the connections this process has.

@@ -30,6 +30,7 @@ type marks struct {
 	heap                       int64 // of this process, before it made anything
 	rssPeak                    int64
 	fdsPeak, threadsPeak       int
+	goroutinesPeak             int
 }
 
 // mark notes the counters of this moment.
@@ -76,7 +77,7 @@ func (r *Run) save() {
 		T: float64(m.at-r.start) / 1e9, Phase: phaseNames[r.phase], Open: int64(r.present),
 		Sent: m.sent - last.sent, Received: m.received - last.received,
 		P50: recent.P50, P99: recent.P99, Max: recent.Max, Spread: recent.Spread,
-		RSS: m.server.RSS, FDs: m.server.FDs,
+		RSS: m.server.RSS, FDs: m.server.FDs, Goroutines: r.goroutines.Count(),
 	}
 	if r.phase == opening {
 		sample.T = float64(m.at-r.began) / 1e9
@@ -86,6 +87,7 @@ func (r *Run) save() {
 		sample.LoadShare = (m.own - last.own).Seconds() / seconds
 	}
 	r.marks.saved = m
+	r.marks.goroutinesPeak = max(r.marks.goroutinesPeak, sample.Goroutines)
 	r.samples = append(r.samples, sample)
 	if r.phase > opening {
 		r.act.sampled(r, &sample)

@@ -41,12 +41,13 @@ func (r *Run) openMore() time.Duration {
 }
 
 // Opened takes a connection into its room. One that comes while the load runs
-// owes an account from its first message on.
+// owes an account only of what follows.
 func (r *Run) Opened(id int, took time.Duration) {
 	r.now = r.loop.Now()
 	r.pending--
 	r.opened++
 	r.present++
+	r.peak = max(r.peak, int64(r.present))
 	latency.Record(r.handshake, int64(took))
 	r.standings[id] = present
 	number := proof.NotSender
@@ -54,12 +55,15 @@ func (r *Run) Opened(id int, took time.Duration) {
 		number = r.config.sender(id)
 	}
 	room, m := r.rooms[r.config.room(id)], &r.members[id]
-	if r.phase == opening {
+	switch {
+	case r.phase == opening:
 		room.Join(m, number)
-		return
+	case r.held:
+		room.JoinPaused(m, number)
+	default:
+		room.JoinLate(m, number)
+		r.act.opened(r, id)
 	}
-	room.JoinLate(m, number)
-	r.act.opened(r, id)
 }
 
 // Failed counts a connection that did not come about.

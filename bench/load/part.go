@@ -14,6 +14,7 @@ type Part struct {
 	CutShort string
 
 	Opened         int64
+	AtStart, Peak  int64 // opened before the load began; open at the same time
 	Failed, Closed []report.ErrorCount
 	ConnectSeconds float64
 	Handshake      latency.Histogram
@@ -41,7 +42,7 @@ type Part struct {
 func (r *Run) Part() *Part {
 	from, to := &r.marks.start, &r.marks.end
 	part := &Part{
-		Opened: r.opened, Failed: r.failed.list(), Closed: r.closed.list(),
+		Opened: r.opened, AtStart: r.atStart, Peak: r.peak, Failed: r.failed.list(), Closed: r.closed.list(),
 		ConnectSeconds: seconds(max(r.ready, r.marks.opened.at) - r.began), Handshake: latency.Histogram{Histogram: r.handshake},
 		Sent: to.sent - from.sent, Received: to.received - from.received, BytesIn: to.bytesIn - from.bytesIn,
 		Seconds:   seconds(to.at - from.at),
@@ -78,7 +79,7 @@ func (r *Run) serverPart(part *Part) *report.Server {
 		PID: r.config.PID, CPUS: (m.end.server.CPU - m.start.server.CPU).Seconds(),
 		ConnectCPUS: (m.opened.server.CPU - m.before.server.CPU).Seconds(),
 		RSSBefore:   m.before.server.RSS, RSSOpened: m.opened.server.RSS, RSSEnd: m.end.server.RSS, RSSPeak: m.rssPeak,
-		FDsPeak: m.fdsPeak, ThreadsPeak: m.threadsPeak,
+		FDsPeak: m.fdsPeak, ThreadsPeak: m.threadsPeak, GoroutinesPeak: m.goroutinesPeak,
 		KernelPerConn: float64(m.opened.kernel - m.before.kernel), // divided by all connections later
 	}
 	if part.Seconds > 0 {
@@ -104,7 +105,7 @@ func Combine(parts []*Part) *report.Result {
 			(*h).Merge(part.Latencies[k].Histogram)
 		}
 		findings.Counts.Add(part.Account.Counts)
-		result.Samples = addSamples(result.Samples, part.Samples)
+		result.Samples = AddSamples(result.Samples, part.Samples)
 		result.Proof.OneOrder = (i == 0 || result.Proof.OneOrder) && part.Digest == parts[0].Digest
 		addActs(result, part, recovery)
 	}
@@ -124,6 +125,8 @@ func Combine(parts []*Part) *report.Result {
 
 func addConnect(c *report.Connect, part *Part) {
 	c.Opened += part.Opened
+	c.AtStart += part.AtStart
+	c.Peak += part.Peak
 	c.Errors = addErrors(c.Errors, part.Failed)
 	for _, e := range part.Failed {
 		c.Failed += e.Count
@@ -173,9 +176,9 @@ func addLoad(l *report.Load, part *Part) {
 	}
 }
 
-// addSamples adds up samples of the same second. Percentiles cannot be added:
+// AddSamples adds up samples of the same second. Percentiles cannot be added:
 // those of the slowest process stand.
-func addSamples(sum, more []report.Sample) []report.Sample {
+func AddSamples(sum, more []report.Sample) []report.Sample {
 	for i, s := range more {
 		if i == len(sum) {
 			sum = append(sum, s)

@@ -18,7 +18,7 @@ const (
 func finishRates(result *report.Result, processes int) {
 	c, d, l := &result.Connect, &result.Delivery, &result.Load
 	if c.DurationS > 0 {
-		c.Rate = float64(c.Opened) / c.DurationS
+		c.Rate = float64(c.AtStart) / c.DurationS
 	}
 	if d.Seconds > 0 {
 		d.SendRate = float64(d.Sent) / d.Seconds
@@ -31,10 +31,10 @@ func finishRates(result *report.Result, processes int) {
 		if d.Received > 0 {
 			s.CPUPerDelivery = s.CPUS * 1e9 / float64(d.Received)
 		}
-		if c.Opened > 0 {
-			s.CPUPerConnect = s.ConnectCPUS * 1e9 / float64(c.Opened)
-			s.RSSPerConn = float64(s.RSSEnd-s.RSSBefore) / float64(c.Opened)
-			s.KernelPerConn /= float64(c.Opened)
+		if c.AtStart > 0 {
+			s.CPUPerConnect = s.ConnectCPUS * 1e9 / float64(c.AtStart)
+			s.KernelPerConn /= float64(c.AtStart)
+			s.RSSPerConn = float64(s.RSSEnd-s.RSSBefore) / float64(c.Peak)
 		}
 		s.Slopes = slopes(result.Samples)
 	}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"throng/bench/loop"
 	"throng/bench/proof"
 	"throng/bench/report"
+	"throng/bench/target"
 	"throng/bench/wire"
 )
 
@@ -53,7 +55,9 @@ type Run struct {
 	ramped    int   // how many were dialled since
 	pending   int   // handshakes under way
 	opened    int64
+	atStart   int64 // how many of them before the load began
 	present   int
+	peak      int64 // of present
 	failed    tally
 	closed    tally
 	handshake *hdrhistogram.Histogram
@@ -63,7 +67,8 @@ type Run struct {
 	senders map[int]*sender // those of this process, by number
 	order   []*sender       // those that send by timetable or window, in the order of their turns
 	sent    int64
-	held    bool // nobody sends, for the time being
+	totals  map[int]int64 // what the senders of all processes have sent, in the end
+	held    bool          // nobody sends, for the time being
 	account proof.Account
 	latency *latency.Recorder
 	pacing  pacing
@@ -83,6 +88,7 @@ type Run struct {
 
 	marks        marks
 	bytesPerConn float64 // of this process's own memory
+	goroutines   target.Goroutines
 	samples      []report.Sample
 	bytesIn      int64
 	errs         error
@@ -94,7 +100,6 @@ type Run struct {
 
 // New prepares a run.
 func New(config Config) (*Run, error) {
-	heap := heapBytes()
 	n := config.local() + config.visitors()
 	if config.Act == nil {
 		config.Act = plain{}
@@ -103,14 +108,13 @@ func New(config Config) (*Run, error) {
 		config:    config,
 		act:       config.Act,
 		random:    rand.New(rand.NewPCG(config.Seed, uint64(config.Process))),
-		members:   make([]proof.Member, n),
-		standings: make([]standing, n),
 		senders:   make(map[int]*sender),
 		latency:   latency.NewRecorder(),
 		handshake: latency.NewHistogram(),
 		account:   proof.Account{FindingsLimit: 100},
 	}
-	r.marks.heap = heap
+	r.marks.heap = heapBytes()
+	r.members, r.standings = make([]proof.Member, n), make([]standing, n)
 	r.makeRooms()
 	l, err := loop.New(loop.Config{
 		Server: config.Server, Host: config.Host, Subprotocol: config.Subprotocol,
@@ -152,6 +156,11 @@ func (r *Run) makeRooms() {
 func (r *Run) Go() error {
 	r.began = clock.Now()
 	r.rampFrom = r.began
+	if r.config.Pprof != "" && r.config.Process == 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go r.goroutines.Follow(ctx, r.config.Pprof)
+	}
 	for id := range r.initial() {
 		r.queue = append(r.queue, id)
 	}
@@ -224,10 +233,33 @@ func (r *Run) openingTick() {
 		r.phase = done
 		return
 	}
-	r.ready = r.now
+	if r.ready == 0 {
+		r.isReady()
+	}
+	begin := r.now
+	if gate := r.config.Gate; gate != nil {
+		at, known := gate.Begin()
+		if !known || at > r.now {
+			return
+		}
+		begin = at
+	}
+	r.begin(begin)
+}
+
+// isReady notes that every connection has an answer.
+func (r *Run) isReady() {
+	r.ready, r.atStart = r.now, r.opened
+	if r.config.Gate != nil {
+		r.config.Gate.Ready()
+	}
 	r.marks.opened = r.mark()
 	r.bytesPerConn = float64(heapBytes()-r.marks.heap) / float64(len(r.members))
-	r.start, r.ends = r.now, r.now+int64(r.config.Warmup)
+}
+
+// begin begins the load.
+func (r *Run) begin(at int64) {
+	r.start, r.ends = at, at+int64(r.config.Warmup)
 	r.phase = warmup
 	if r.config.Warmup == 0 {
 		r.measure()
@@ -239,7 +271,7 @@ func (r *Run) openingTick() {
 // measure begins the part of the run that the figures are of.
 func (r *Run) measure() {
 	r.marks.start = r.mark()
-	r.phase, r.ends = measuring, r.now+int64(r.config.Duration)
+	r.phase, r.ends = measuring, r.start+int64(r.config.Warmup+r.config.Duration)
 	r.latency.Enabled = true
 	r.longest = 0
 }
@@ -251,6 +283,13 @@ func (r *Run) drain() {
 	r.phase, r.idleSince = draining, r.now
 	r.marks.idle = r.account.Received
 	r.act.stop(r)
+	if r.config.Gate != nil {
+		sent := make(map[int]int64, len(r.senders))
+		for number, s := range r.senders {
+			sent[number] = s.next
+		}
+		r.config.Gate.Sent(sent)
+	}
 }
 
 // drainTick waits until everything has arrived, or nothing more does.
@@ -265,6 +304,13 @@ func (r *Run) drainTick() {
 
 // complete reports whether every member that is still there has everything.
 func (r *Run) complete() bool {
+	if gate := r.config.Gate; gate != nil && r.totals == nil {
+		totals, known := gate.Totals()
+		if !known {
+			return false
+		}
+		r.totals = totals
+	}
 	due := -r.account.Announced - r.account.Counts[proof.Corrupted]
 	for id := range r.members {
 		if r.standings[id] == present {
@@ -280,7 +326,7 @@ func (r *Run) sentBy(number int) int64 {
 	if s := r.senders[number]; s != nil {
 		return s.next
 	}
-	return 0
+	return r.totals[number]
 }
 
 // finish closes all accounts.

@@ -124,9 +124,21 @@ func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 	return wire.Append(frames, wire.Text, uint32(r.random.Uint64()), p.message)
 }
 
+// hold keeps the senders from sending and makes the proof ignore what is
+// under way.
+func (r *Run) hold() {
+	r.held = true
+	for _, room := range r.rooms {
+		room.Pause()
+	}
+}
+
 // resume lets the senders go on after they were held.
 func (r *Run) resume() {
 	r.held = false
+	for _, room := range r.rooms {
+		room.Resume(r.now)
+	}
 	for _, s := range r.order {
 		s.heard = r.now
 		r.fill(s)

@@ -52,7 +52,7 @@ func (s *Storm) turn(r *Run) time.Duration {
 // strike drops every connection.
 func (s *Storm) strike(r *Run) {
 	s.struck = r.now
-	r.held = true
+	r.hold()
 	for id := range r.members {
 		r.loop.Close(id, true)
 		r.dismiss(id)
@@ -64,6 +64,7 @@ func (s *Storm) strike(r *Run) {
 	}
 }
 
+// failed makes a connection try again that the server refused.
 func (s *Storm) failed(r *Run, id int) {
 	s.retry = append(s.retry, id)
 	s.retryAt = r.now + int64(retryAfter)

@@ -154,19 +154,19 @@ func (r *Reference) skip(m *Member, to *segment, n uint32) {
 	}
 }
 
-// place finds where a newcomer's first message stands. What is older than
-// that, a server's history, does not count.
+// place finds where a newcomer stands: at its first message that is in the
+// reference. What it received before cannot be told from a server's history, or
+// from messages that the others are yet to receive; it hears of its own all the
+// same.
 func (r *Reference) place(m *Member, s Stamp) bool {
-	t := r.track(s.Sender)
 	seg, n := m.ahead(s)
-	switch {
-	case seg != nil:
-		m.segment, m.whole, m.offset = seg, n, seg.start(n)
-	case t.seen(s.Seq):
+	if seg == nil {
+		if int(m.sender) == s.Sender {
+			r.config.Events.Own(s.Sender, s.Seq)
+		}
 		return false
-	default:
-		m.segment, m.whole, m.offset = r.tail, uint32(len(r.tail.entries)), uint32(len(r.tail.bytes))
 	}
+	m.segment, m.whole, m.offset = seg, n, seg.start(n)
 	m.except.unplaced = false
 	return true
 }

@@ -133,7 +133,7 @@ func (r *Reference) line(m *Member, id int, payload []byte) {
 		r.config.Account.Announced += n
 		return
 	}
-	if len(payload) >= r.config.Size && !r.config.Loose {
+	if r.config.Size > 0 && len(payload) >= r.config.Size && !r.config.Loose {
 		// As long as a message, but not recognisable as one.
 		r.note(m, id, Corrupted, Stamp{}, "no message in the frame")
 		return

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"math"
 
 	"throng/bench/wire"
 )
@@ -30,12 +31,26 @@ func (r *Reference) Join(m *Member, sender int) {
 }
 
 // JoinLate adds a member while the load runs: it must receive everything from
-// its first message on.
+// the first message on that others had received before it.
 func (r *Reference) JoinLate(m *Member, sender int) {
 	*m = Member{segment: r.previous, sender: int32(sender), late: true}
 	r.exceptions(m).unplaced = true
 	r.members++
 }
+
+// JoinPaused adds a member while the reference is paused: it must receive
+// everything that is sent from Resume on.
+func (r *Reference) JoinPaused(m *Member, sender int) {
+	r.Join(m, sender)
+	m.late = true
+}
+
+// Pause ignores all messages from now on: nobody can say who ought to get them.
+func (r *Reference) Pause() { r.since = math.MaxInt64 }
+
+// Resume ends a pause at the time now. Messages that were sent earlier, and may
+// still be on their way, remain ignored.
+func (r *Reference) Resume(now int64) { r.since = now }
 
 // Feed takes bytes that a member received at the time now.
 func (r *Reference) Feed(m *Member, id int, b []byte, now int64) {
@@ -203,7 +218,7 @@ func (r *Reference) message(m *Member, id int, frame, payload []byte, now int64)
 		r.note(m, id, Corrupted, s, "checksum")
 		return
 	}
-	if s.Run != r.config.Run {
+	if s.Run != r.config.Run || s.Intended+s.Late < r.since {
 		r.config.Account.Notices++
 		return
 	}

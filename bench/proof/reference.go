@@ -75,6 +75,7 @@ type Reference struct {
 	previous *segment // the one before tail: where newcomers look for their first message
 	tracks   []track  // by sender, from FirstSender
 	members  int
+	since    int64 // messages sent before it are ignored
 	scratch  []byte
 	spare    *Exceptions // one that was given back; leaders need one at almost every read
 

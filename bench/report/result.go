@@ -72,10 +72,12 @@ type Plan struct {
 // Connect is how the connections came about.
 type Connect struct {
 	Opened    int64        `json:"opened"`
+	AtStart   int64        `json:"at_start"` // how many of these before the load began
+	Peak      int64        `json:"peak"`     // open at the same time
 	Failed    int64        `json:"failed"`
 	Errors    []ErrorCount `json:"errors,omitempty"`
-	DurationS float64      `json:"duration_s"` // from the first dial to the last answer
-	Rate      float64      `json:"rate"`       // opened per second
+	DurationS float64      `json:"duration_s"` // from the first dial until the load began
+	Rate      float64      `json:"rate"`       // of those at the start, per second
 	Handshake Percentiles  `json:"handshake"`  // from dial to the answer's head
 }
 

@@ -21,6 +21,7 @@ func Summary(w io.Writer, r *Result) error {
 	}
 	summarizeConnect(t, r)
 	summarizeDelivery(t, r)
+	summarizeActs(t, r)
 	summarizeLatency(t, &r.Latency)
 	summarizeProof(t, &r.Proof)
 	summarizeProcesses(t, r)
@@ -52,6 +53,22 @@ func summarizeDelivery(t io.Writer, r *Result) {
 	fmt.Fprintf(t, "  deliveries\t%s\t%s a second\n", Number(float64(d.Received)), Number(d.Rate))
 	if d.LateSends > 0 {
 		fmt.Fprintf(t, "  late sends\t%d, the latest by %s\n", d.LateSends, Duration(d.LatestSend))
+	}
+}
+
+// summarizeActs prints what only some scenarios have.
+func summarizeActs(t io.Writer, r *Result) {
+	if c := r.Churn; c != nil {
+		fmt.Fprintf(t, "  visits\t%s\t%s a second\t%s held back\n", Number(float64(c.Visits)), Number(c.Rate), Number(float64(c.HeldBack)))
+	}
+	if s := r.Storm; s != nil {
+		fmt.Fprintf(t, "  storms\t%d\tall back after %s, at worst %s\n", s.Rounds, Duration(s.Recovery.P50), Duration(s.Recovery.Max))
+	}
+	if s := r.Slow; s != nil {
+		fmt.Fprintf(t, "  slow members\t%d, of which the server closed %d\n", s.Members, s.Closed)
+	}
+	if r.Limit != "" {
+		fmt.Fprintf(t, "  first limit\t%s\n", r.Limit)
 	}
 }
 
@@ -103,9 +120,21 @@ func summarizeProcesses(t io.Writer, r *Result) {
 		fmt.Fprintln(t, line)
 		fmt.Fprintf(t, "    \t%s per handshake\t%s of memory, at most %s\t%s per connection\n", Duration(int64(s.CPUPerConnect)),
 			Bytes(float64(s.RSSOpened)), Bytes(float64(s.RSSPeak)), Bytes(s.RSSPerConn))
-		fmt.Fprintf(t, "    \tat most %d descriptors, %d threads\n", s.FDsPeak, s.ThreadsPeak)
+		line = fmt.Sprintf("    \tat most %d descriptors, %d threads", s.FDsPeak, s.ThreadsPeak)
+		if s.GoroutinesPeak > 0 {
+			line += fmt.Sprintf(", %d goroutines", s.GoroutinesPeak)
+		}
+		if s.KernelPerConn > 0 {
+			line += fmt.Sprintf("\tkernel: %s per connection, both ends", Bytes(s.KernelPerConn))
+		}
+		fmt.Fprintln(t, line)
+		if s.Slopes != nil {
+			fmt.Fprintf(t, "    grows\t%s of memory, %s descriptors, %s goroutines an hour\n", Bytes(s.Slopes.RSSBytes),
+				Number(s.Slopes.FDs), Number(s.Slopes.Goroutines))
+		}
 	}
-	fmt.Fprintf(t, "  load\t%.2f s of processor time (%.0f %%)\n", r.Load.CPUS, 100*r.Load.CPUShare)
+	l := &r.Load
+	fmt.Fprintf(t, "  load\t%.2f s of processor time (%.0f %%)\t%s per connection\n", l.CPUS, 100*l.CPUShare, Bytes(l.BytesPerConn))
 }
 
 func (f Finding) String() string {
