@@ -138,6 +138,11 @@ func check(c *load.Config, flags *common) error {
 	case flags.Spawn != "" && flags.PID != 0:
 		return errors.New("--spawn and --pid exclude each other")
 	}
+	if c.PID != 0 {
+		if _, err := target.Measure(c.PID); err != nil {
+			return fmt.Errorf("--pid: %w", err)
+		}
+	}
 	if err := writable(flags.JSON, flags.CSV); err != nil {
 		return err
 	}

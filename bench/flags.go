@@ -59,6 +59,7 @@ type sending struct {
 	Window   count         `help:"Messages that a sender has in flight (default: 1, or with --rate no bound)." group:"Load"`
 	Rate     float64       `help:"Messages a second of all senders together (open loop); 0 sends as fast as answers come (closed loop)." group:"Load"`
 	Size     count         `help:"Bytes of a message, at least ${stamp}." default:"64" group:"Load"`
+	Messages count         `help:"Messages that each sender sends; the run is over when they have arrived." group:"Load"`
 	Warmup   time.Duration `help:"How long to send before measuring." default:"1s" group:"Load"`
 	Patience time.Duration `help:"How long to wait for a delivery before it counts as missing." default:"3s" group:"Load"`
 }

@@ -56,13 +56,17 @@ var cli struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	parsed := kong.Parse(&cli, kong.Name("bench"),
+	parser := kong.Must(&cli, kong.Name("bench"),
 		kong.Description("Loads a WebSocket chat or broadcast server and proves what it delivered.\n\n"+
 			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds."),
 		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes)},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
-	switch err := parsed.Run(); {
+	parsed, err := parser.Parse(os.Args[1:])
+	if err == nil {
+		err = parsed.Run()
+	}
+	switch {
 	case errors.Is(err, errFailed):
 		os.Exit(exitFailed)
 	case err != nil:

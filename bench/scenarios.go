@@ -13,7 +13,10 @@ const defaultDuration = 5 * time.Second
 // apply puts the flags of sending scenarios into a configuration.
 func (s *sending) apply(c *load.Config) {
 	c.Senders, c.Window, c.Rate, c.Size = int(s.Senders), int(s.Window), s.Rate, int(s.Size)
-	c.Warmup, c.Patience = s.Warmup, s.Patience
+	c.Messages, c.Warmup, c.Patience = int(s.Messages), s.Warmup, s.Patience
+	if c.Messages > 0 {
+		c.Warmup = 0 // it would use them up
+	}
 	if c.Window == 0 && c.Rate == 0 {
 		c.Window = 1
 	}

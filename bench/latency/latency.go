@@ -35,7 +35,6 @@ func Record(h *hdrhistogram.Histogram, ns int64) { h.RecordValue(min(max(ns, 0),
 
 // Recorder gathers the latencies of one process.
 type Recorder struct {
-	Enabled   bool // while the run is being measured
 	Corrected *hdrhistogram.Histogram
 	Raw       *hdrhistogram.Histogram
 
@@ -75,19 +74,15 @@ type Ticket struct {
 	serial    uint32
 }
 
-// Begin follows a message to a number of members. It reports false while
-// nothing is measured.
-func (r *Recorder) Begin(intended, sent int64, members int) (Ticket, bool) {
-	if !r.Enabled {
-		return Ticket{}, false
-	}
+// Begin follows a message to a number of members.
+func (r *Recorder) Begin(intended, sent int64, members int) Ticket {
 	if len(r.spare) == 0 {
 		r.spare = append(r.spare, new(Broadcast))
 	}
 	b := r.spare[len(r.spare)-1]
 	r.spare = r.spare[:len(r.spare)-1]
 	*b = Broadcast{intended: intended, sent: sent, arrivals: b.arrivals[:0], members: members, serial: b.serial + 1}
-	return Ticket{b, b.serial}, true
+	return Ticket{b, b.serial}
 }
 
 // Receive notes that one more member has the message.
@@ -132,6 +127,9 @@ type Recent struct{ P50, P99, Max, Spread int64 }
 
 // Roll takes what was measured since the last call into the totals.
 func (r *Recorder) Roll() Recent {
+	if r.recent.TotalCount() == 0 {
+		return Recent{} // an empty histogram's maximum is not 0
+	}
 	now := Recent{P50: r.recent.ValueAtQuantile(50), P99: r.recent.ValueAtQuantile(99),
 		Max: r.recent.Max(), Spread: r.recentSpread.ValueAtQuantile(50)}
 	r.Corrected.Merge(r.recent)

@@ -25,6 +25,7 @@ type Config struct {
 	Window   int     // messages in flight per sender; 0 is no bound
 	Rate     float64 // messages a second of all senders; 0 is a closed loop
 	Size     int     // bytes of a message
+	Messages int     // that each sender sends, instead of sending for a time; 0 is no bound
 	Warmup   time.Duration
 	Duration time.Duration
 	Visitors int  // connections that come and go, in the one room

@@ -211,7 +211,7 @@ func (r *Run) tick() {
 			r.measure()
 		}
 	case measuring:
-		if r.now >= r.ends {
+		if r.now >= r.ends || r.said() {
 			r.drain()
 		}
 	case draining:
@@ -272,14 +272,12 @@ func (r *Run) begin(at int64) {
 func (r *Run) measure() {
 	r.marks.start = r.mark()
 	r.phase, r.ends = measuring, r.start+int64(r.config.Warmup+r.config.Duration)
-	r.latency.Enabled = true
 	r.longest = 0
 }
 
 // drain ends the part that is measured; what is under way may still arrive.
 func (r *Run) drain() {
 	r.marks.end = r.mark()
-	r.latency.Enabled = false
 	r.phase, r.idleSince = draining, r.now
 	r.marks.idle = r.account.Received
 	r.act.stop(r)

@@ -96,6 +96,9 @@ func (r *Run) fill(s *sender) {
 	if r.pacing.interval > 0 {
 		until = min(until, s.due)
 	}
+	if r.config.Messages > 0 {
+		until = min(until, int64(r.config.Messages))
+	}
 	if s.next >= until || r.loop.Unsent(s.id) > maxUnsentBytes {
 		return
 	}
@@ -110,7 +113,10 @@ func (r *Run) fill(s *sender) {
 // appendMessage writes a sender's next message as a frame.
 func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 	p := &r.pacing
-	stamp := proof.Stamp{Run: r.config.Run, Sender: s.number, Seq: s.next, Intended: r.now, Sampled: p.chance >= 1 || r.random.Float64() < p.chance}
+	stamp := proof.Stamp{Run: r.config.Run, Sender: s.number, Seq: s.next, Intended: r.now}
+	// What was sent while measuring counts whenever it arrives: the slowest
+	// messages are those that come after the end.
+	stamp.Sampled = r.phase == measuring && (p.chance >= 1 || r.random.Float64() < p.chance)
 	if p.interval > 0 && s.id < r.config.local() {
 		turn := s.next*int64(len(r.order)) + int64(s.turn)
 		stamp.Intended = r.start + int64(float64(turn)*p.interval)
@@ -158,6 +164,17 @@ func (r *Run) unstick() {
 			r.fill(s)
 		}
 	}
+}
+
+// said reports whether every sender has sent as many messages as it should, where
+// there is such a number.
+func (r *Run) said() bool {
+	for _, s := range r.order {
+		if r.standings[s.id] == present && s.next < int64(r.config.Messages) {
+			return false
+		}
+	}
+	return r.config.Messages > 0
 }
 
 // setChance keeps the number of measured deliveries where it costs little.

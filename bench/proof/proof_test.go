@@ -66,7 +66,6 @@ func (r *room) Broken(_ int, err error) { r.broken = append(r.broken, err) }
 // newRoom has members of which the first ones are senders.
 func newRoom(members, senders int) *room {
 	r := &room{latency: latency.NewRecorder(), members: make([]proof.Member, members)}
-	r.latency.Enabled = true
 	r.FindingsLimit = 100
 	r.Reference = proof.NewReference(proof.Config{Senders: senders, Size: size, Events: r, Latency: r.latency, Account: &r.Account})
 	for i := range r.members {

@@ -143,9 +143,8 @@ func (r *Reference) append(m *Member, frame []byte, s Stamp) {
 	seg.bytes = append(seg.bytes, frame...)
 	seg.entries = append(seg.entries, entry{seq: s.Seq, sender: uint32(s.Sender), end: uint32(len(seg.bytes))})
 	if s.Sampled {
-		if ticket, ok := r.config.Latency.Begin(s.Intended, s.Intended+s.Late, r.members); ok {
-			seg.samples = append(seg.samples, sample{ticket, uint32(len(seg.entries) - 1)})
-		}
+		ticket := r.config.Latency.Begin(s.Intended, s.Intended+s.Late, r.members)
+		seg.samples = append(seg.samples, sample{ticket, uint32(len(seg.entries) - 1)})
 	}
 	// The FNV step makes the digest depend on the order.
 	r.Digest = (r.Digest ^ (uint64(s.Sender)<<40 + uint64(s.Seq))) * 1099511628211

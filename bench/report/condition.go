@@ -129,7 +129,8 @@ func (c *Condition) UnmarshalText(text []byte) error {
 
 // value reads a number, one with k, m or g, or a duration.
 func value(s string) (float64, error) {
-	if d, err := time.ParseDuration(s); err == nil && strings.HasSuffix(s, "s") {
+	// "5m" means five million here, not minutes.
+	if d, err := time.ParseDuration(s); err == nil && strings.ContainsAny(s, "sh") {
 		return float64(d), nil
 	}
 	factor := 1.0
