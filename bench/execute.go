@@ -42,11 +42,18 @@ func execute(ctx context.Context, flags *common, scenario string, duration time.
 		defer server.Stop()
 		config.PID = server.PID()
 	}
+	var floor *report.Floor
+	if flags.Floor {
+		if floor, err = floorOf(config.Conns, config.Size, config.PID); err != nil {
+			return fmt.Errorf("--floor: %w", err)
+		}
+	}
 	parts, err := run(ctx, config, progress(flags))
 	if err != nil {
 		return err
 	}
 	result := load.Combine(parts)
+	result.Floor = floor
 	result.Scenario, result.Label = scenario, flags.Label
 	result.Plan, result.Environment = plan(flags, &config), target.Environment()
 	judge(result, flags)

@@ -43,6 +43,7 @@ type common struct {
 	Procs     int           `help:"Client processes." default:"1" group:"Connections"`
 	Seed      uint64        `help:"Seed of all randomness." default:"1" group:"Connections"`
 
+	Floor    bool          `help:"Measure first what the machine itself allows, and give the figures as multiples of it." group:"Load"`
 	Duration time.Duration `help:"How long to measure (default: ${duration} or what the scenario says)." short:"d" group:"Load"`
 
 	FailIf []report.Condition `name:"fail-if" help:"Exit with 99 if this holds, such as p99>50ms, missing>0, rss-per-conn>400. Repeatable." placeholder:"COND" sep:"none" group:"Reports"`
@@ -53,9 +54,13 @@ type common struct {
 	Quiet  bool               `help:"No progress while running." short:"q" group:"Reports"`
 }
 
+// speakers is the flag of scenarios with rooms of several members.
+type speakers struct {
+	Senders count `help:"Members of each room that send." default:"8" group:"Load"`
+}
+
 // sending are the flags of scenarios in which messages are sent.
 type sending struct {
-	Senders  count         `help:"Members of each room that send." default:"8" group:"Load"`
 	Window   count         `help:"Messages that a sender has in flight (default: 1, or with --rate no bound)." group:"Load"`
 	Rate     float64       `help:"Messages a second of all senders together (open loop); 0 sends as fast as answers come (closed loop)." group:"Load"`
 	Size     count         `help:"Bytes of a message, at least ${stamp}." default:"64" group:"Load"`

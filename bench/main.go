@@ -13,6 +13,7 @@
 //	proof    what each member of a room received, against what was sent
 //	target   the server as a process: started, measured, stopped
 //	load     the scenarios
+//	floor    what the machine allows without a server
 //	crew     several client processes as one
 //	report   the result, for people and for programs
 package main
@@ -51,6 +52,7 @@ var cli struct {
 	Slow    slowCommand    `cmd:"" help:"A share of the members stops reading."`
 	Ramp    rampCommand    `cmd:"" help:"Add connections under load until the first limit is met."`
 	Soak    soakCommand    `cmd:"" help:"Hours of moderate load; shows what grows."`
+	Floor   floorCommand   `cmd:"" help:"What the machine itself allows, without a server."`
 }
 
 func main() {

@@ -12,7 +12,7 @@ const defaultDuration = 5 * time.Second
 
 // apply puts the flags of sending scenarios into a configuration.
 func (s *sending) apply(c *load.Config) {
-	c.Senders, c.Window, c.Rate, c.Size = int(s.Senders), int(s.Window), s.Rate, int(s.Size)
+	c.Window, c.Rate, c.Size = int(s.Window), s.Rate, int(s.Size)
 	c.Messages, c.Warmup, c.Patience = int(s.Messages), s.Warmup, s.Patience
 	if c.Messages > 0 {
 		c.Warmup = 0 // it would use them up
@@ -24,6 +24,7 @@ func (s *sending) apply(c *load.Config) {
 
 type fanoutCommand struct {
 	common
+	speakers
 	sending
 }
 
@@ -33,31 +34,30 @@ func (*fanoutCommand) Help() string {
 }
 
 func (c *fanoutCommand) Run(ctx context.Context) error {
-	return execute(ctx, &c.common, "fanout", defaultDuration, c.sending.apply)
+	return execute(ctx, &c.common, "fanout", defaultDuration, func(config *load.Config) {
+		c.apply(config)
+		config.Senders = int(c.Senders)
+	})
 }
 
 type echoCommand struct {
 	common
-	Window   count         `help:"Messages that each has in flight (default: 1, or with --rate no bound)." group:"Load"`
-	Rate     float64       `help:"Messages a second of all together (open loop)." group:"Load"`
-	Size     count         `help:"Bytes of a message, at least ${stamp}." default:"64" group:"Load"`
-	Warmup   time.Duration `help:"How long to send before measuring." default:"1s" group:"Load"`
-	Patience time.Duration `help:"How long to wait for a delivery before it counts as missing." default:"3s" group:"Load"`
+	sending
 }
 
 // Help shows an example.
 func (*echoCommand) Help() string { return "bench echo --url ws://127.0.0.1:9000/ --conns 1" }
 
 func (c *echoCommand) Run(ctx context.Context) error {
-	flags := sending{Senders: 1, Window: c.Window, Rate: c.Rate, Size: c.Size, Warmup: c.Warmup, Patience: c.Patience}
 	return execute(ctx, &c.common, "echo", defaultDuration, func(config *load.Config) {
-		flags.apply(config)
-		config.Rooms = config.Conns
+		c.apply(config)
+		config.Senders, config.Rooms = 1, config.Conns
 	})
 }
 
 type roomsCommand struct {
 	common
+	speakers
 	sending
 	Rooms count `help:"Rooms, among which the connections are shared out." default:"100" group:"Load"`
 }
@@ -70,6 +70,7 @@ func (*roomsCommand) Help() string {
 func (c *roomsCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "rooms", defaultDuration, func(config *load.Config) {
 		c.apply(config)
+		config.Senders = int(c.Senders)
 		config.Rooms = int(c.Rooms)
 	})
 }
@@ -97,6 +98,7 @@ func (c *connectCommand) Run(ctx context.Context) error {
 
 type churnCommand struct {
 	common
+	speakers
 	sending
 	Visits   float64 `help:"Visits a second: connect, say, hear it, leave." default:"200" group:"Load"`
 	Visitors count   `help:"Visits under way at a time, at most." default:"500" group:"Load"`
@@ -110,6 +112,7 @@ func (*churnCommand) Help() string {
 func (c *churnCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "churn", defaultDuration, func(config *load.Config) {
 		c.apply(config)
+		config.Senders = int(c.Senders)
 		config.Visitors = int(c.Visitors)
 		config.Act = &load.Churn{Rate: c.Visits}
 	})
@@ -117,6 +120,7 @@ func (c *churnCommand) Run(ctx context.Context) error {
 
 type stormCommand struct {
 	common
+	speakers
 	sending
 	Calm time.Duration `help:"Between the return of the last connection and the next storm." default:"2s" group:"Load"`
 }
@@ -127,12 +131,14 @@ func (*stormCommand) Help() string { return "bench storm --spawn ./throng --conn
 func (c *stormCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "storm", 15*time.Second, func(config *load.Config) {
 		c.apply(config)
+		config.Senders = int(c.Senders)
 		config.Act = &load.Storm{Calm: c.Calm}
 	})
 }
 
 type slowCommand struct {
 	common
+	speakers
 	sending
 	Share float64 `help:"Share of the members that stop reading." default:"0.1" group:"Load"`
 }
@@ -145,12 +151,14 @@ func (*slowCommand) Help() string {
 func (c *slowCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "slow", defaultDuration, func(config *load.Config) {
 		c.apply(config)
+		config.Senders = int(c.Senders)
 		config.Act = &load.Slow{Share: c.Share}
 	})
 }
 
 type rampCommand struct {
 	common
+	speakers
 	sending
 	From  count         `help:"Connections to begin with." default:"100" group:"Load"`
 	Limit time.Duration `help:"The 99th percentile of latency that counts as a limit." default:"250ms" group:"Load"`
@@ -167,12 +175,14 @@ func (c *rampCommand) Run(ctx context.Context) error {
 	}
 	return execute(ctx, &c.common, "ramp", 10*time.Minute, func(config *load.Config) {
 		c.apply(config)
+		config.Senders = int(c.Senders)
 		config.Act = &load.Ramp{From: int(c.From), Limit: c.Limit}
 	})
 }
 
 type soakCommand struct {
 	common
+	speakers
 	sending
 }
 
@@ -185,5 +195,8 @@ func (c *soakCommand) Run(ctx context.Context) error {
 	if c.Rate == 0 && c.Window == 0 {
 		c.Rate = 10
 	}
-	return execute(ctx, &c.common, "soak", time.Hour, c.sending.apply)
+	return execute(ctx, &c.common, "soak", time.Hour, func(config *load.Config) {
+		c.apply(config)
+		config.Senders = int(c.Senders)
+	})
 }

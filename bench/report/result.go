@@ -205,6 +205,7 @@ type Load struct {
 // Floor is what the machine itself allows.
 type Floor struct {
 	Conns         int     `json:"conns"`
+	Bytes         int     `json:"bytes"`       // of one write
 	WriteNs       float64 `json:"write_ns"`    // one write(2) of a frame to one of Conns sockets
 	EchoP50Ns     int64   `json:"echo_p50_ns"` // round trip of a bare epoll echo
 	EchoP99Ns     int64   `json:"echo_p99_ns"`

@@ -25,6 +25,7 @@ func Summary(w io.Writer, r *Result) error {
 	summarizeLatency(t, &r.Latency)
 	summarizeProof(t, &r.Proof)
 	summarizeProcesses(t, r)
+	summarizeFloor(t, r)
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(t, "  warning\t%s\n", warning)
 	}
@@ -135,6 +136,26 @@ func summarizeProcesses(t io.Writer, r *Result) {
 	}
 	l := &r.Load
 	fmt.Fprintf(t, "  load\t%.2f s of processor time (%.0f %%)\t%s per connection\n", l.CPUS, 100*l.CPUShare, Bytes(l.BytesPerConn))
+}
+
+// summarizeFloor prints the run as multiples of what the machine allows.
+func summarizeFloor(t io.Writer, r *Result) {
+	f := r.Floor
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(t, "  floor\ta write(2) takes %s, a bare echo %s, an idle connection %s of the kernel's memory\n",
+		Duration(int64(f.WriteNs)), Duration(f.EchoP50Ns), Bytes(f.KernelPerConn))
+	if s := r.Server; s != nil && s.CPUPerDelivery > 0 {
+		fmt.Fprintf(t, "    \ta delivery costs the server %.3f of a write(2)\n", s.CPUPerDelivery/f.WriteNs)
+	}
+	switch members := float64(r.Plan.Conns) / float64(max(r.Plan.Rooms, 1)); {
+	case members > 1 && r.Latency.Last.Count > 0:
+		fmt.Fprintf(t, "    \tthe last receiver had a message after %.2f times the time of %.0f writes\n",
+			float64(r.Latency.Last.P50)/(members*f.WriteNs), members)
+	case r.Latency.Corrected.Count > 0:
+		fmt.Fprintf(t, "    \tthe median round trip is %.2f times the bare echo's\n", float64(r.Latency.Corrected.P50)/float64(f.EchoP50Ns))
+	}
 }
 
 func (f Finding) String() string {
