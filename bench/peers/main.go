@@ -4,9 +4,9 @@
 // Its one idea: each server is what the library's own chat or broadcast example does, as fast as that allows, and all
 // of them speak the same plain-text protocol, so that one load tool can measure and prove any of them.
 //
-//	peers NAME ──► listener ──► /chat, /chat/{room}   TEXT becomes "NICK: TEXT" for the whole room, in one order
-//	                            /echo                 each message comes back
-//	                            /, /healthz           200
+//	peers NAME ──► listener ──► /chat, /chat/{room}  TEXT becomes "NICK: TEXT" for the room, in one order
+//	                            /echo                each message comes back
+//	                            /, /healthz          200
 //
 // The rules that hold for every server here:
 //
@@ -14,7 +14,8 @@
 //     load tool counts and checks messages.
 //   - No message is lost. Where an example drops a slow member or its messages, the server waits for that member
 //     instead, at most writeWait long; then the member is disconnected. Each file says what its example does.
-//   - Every member of a room hears the same order.
+//   - Every member of a room hears the same order. Most examples answer the handshake before they let the member into
+//     the room, and so do their peers: a member may miss what is said in between. Who hears itself is in the room.
 //   - Nothing is compressed, and no library's limits are left where the load would run into them.
 //
 // chat.go holds what the six share; each other file is one library. No code is shared with Throng itself.

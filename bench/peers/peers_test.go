@@ -201,7 +201,7 @@ func TestEcho(t *testing.T) {
 						t.Fatal(err)
 					}
 					if op != want.op || !bytes.Equal(payload, want.payload) {
-						t.Fatalf("%d bytes, opcode %d came back as %d bytes, opcode %d", len(want.payload), want.op, len(payload), op)
+						t.Fatalf("%d bytes of opcode %d came back as %d of %d", len(want.payload), want.op, len(payload), op)
 					}
 				}
 				m.wantGoodbye()
@@ -223,7 +223,8 @@ func TestOneFramePerMessage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !header.Fin || header.OpCode != ws.OpText || header.Length < int64(len(text)) || header.Length > int64(len(text)+30) {
+			size := header.Length - int64(len("user-N: "))
+			if !header.Fin || header.OpCode != ws.OpText || size < int64(len(text)) || size > int64(len(text)+10) {
 				t.Fatalf("header %+v for a message of %d bytes", header, len(text))
 			}
 			if _, err := io.CopyN(io.Discard, m.frames, header.Length); err != nil {
@@ -251,9 +252,13 @@ func TestPingIsAnswered(t *testing.T) {
 	})
 }
 
+// Requests that are no handshakes are answered, and no room hears of them.
 func TestPlainRequests(t *testing.T) {
 	eachPeer(t, defaults, func(t *testing.T, address string) {
-		for path, want := range map[string]int{"/": 200, "/healthz": 200, "/nothing": 404, "/chat/a/b": 404, "/chat": 4, "/echo": 4} {
+		m := dialGorilla(t, address, "/chat")
+		nick := m.arrive()
+		wanted := map[string]int{"/": 200, "/healthz": 200, "/nothing": 404, "/chat/a/b": 404, "/chat": 4, "/echo": 4}
+		for path, want := range wanted {
 			client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 			resp, err := client.Get("http://" + address + path)
 			if err != nil {
@@ -264,6 +269,8 @@ func TestPlainRequests(t *testing.T) {
 				t.Errorf("%s answered %s, want %d", path, resp.Status, want)
 			}
 		}
+		m.say("anybody?")
+		m.wantHear(nick + ": anybody?")
 	})
 }
 
