@@ -48,7 +48,7 @@ func execute(ctx context.Context, flags *common, scenario string, duration time.
 			return fmt.Errorf("--floor: %w", err)
 		}
 	}
-	parts, err := run(ctx, config, progress(flags))
+	parts, err := run(ctx, config, progress(flags, scenario, config.Warmup, config.Duration))
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func check(c *load.Config, flags *common) error {
 			return fmt.Errorf("--pid: %w", err)
 		}
 	}
-	if err := writable(flags.JSON, flags.CSV); err != nil {
+	if err := writable(flags.JSON, flags.CSV, flags.HTML, flags.PNG); err != nil {
 		return err
 	}
 	return preflight(c)
@@ -178,12 +178,4 @@ func plan(flags *common, config *load.Config) report.Plan {
 		Senders: config.Senders, Window: config.Window, Rate: config.Rate, Size: config.Size,
 		DurationS: config.Duration.Seconds(), WarmupS: config.Warmup.Seconds(), Procs: config.Processes, Seed: config.Seed,
 	}
-}
-
-// progress prints a line each second.
-func progress(flags *common) func(report.Sample) {
-	if flags.Quiet {
-		return nil
-	}
-	return func(s report.Sample) { fmt.Fprintln(os.Stderr, report.Line(&s)) }
 }

@@ -51,6 +51,8 @@ type common struct {
 	Label  string             `help:"A name for the server in reports." group:"Reports"`
 	JSON   string             `name:"json" help:"Write the result here." placeholder:"FILE" type:"path" group:"Reports"`
 	CSV    string             `name:"csv" help:"Write the time series here." placeholder:"FILE" type:"path" group:"Reports"`
+	HTML   string             `name:"html" help:"Write a page with plots here, in one file." placeholder:"FILE" type:"path" group:"Reports"`
+	PNG    string             `name:"png" help:"Write the plots here." placeholder:"FILE" type:"path" group:"Reports"`
 	Quiet  bool               `help:"No progress while running." short:"q" group:"Reports"`
 }
 

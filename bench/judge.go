@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 
+	"throng/bench/picture"
 	"throng/bench/report"
 )
 
@@ -60,12 +60,23 @@ func warn(r *report.Result) {
 // publish writes the reports.
 func publish(r *report.Result, flags *common) error {
 	err := report.Summary(os.Stdout, r)
-	if flags.JSON != "" {
-		text, problem := json.MarshalIndent(r, "", "  ")
-		err = errors.Join(err, problem, os.WriteFile(flags.JSON, append(text, '\n'), 0o644))
-	}
-	if flags.CSV != "" {
-		err = errors.Join(err, os.WriteFile(flags.CSV, report.CSV(r.Samples), 0o644))
+	for _, file := range []struct {
+		name  string
+		write func(*report.Result) ([]byte, error)
+	}{
+		{flags.JSON, report.JSON},
+		{flags.CSV, func(r *report.Result) ([]byte, error) { return report.CSV(r.Samples), nil }},
+		{flags.HTML, picture.HTML},
+		{flags.PNG, func(r *report.Result) ([]byte, error) { return picture.PNG(r) }},
+	} {
+		if file.name == "" {
+			continue
+		}
+		content, problem := file.write(r)
+		if problem == nil {
+			problem = os.WriteFile(file.name, content, 0o644)
+		}
+		err = errors.Join(err, problem)
 	}
 	if err == nil && len(r.Failures) > 0 {
 		return errFailed

@@ -16,6 +16,7 @@
 //	floor    what the machine allows without a server
 //	crew     several client processes as one
 //	report   the result, for people and for programs
+//	picture  plots of it
 package main
 
 import (
@@ -52,6 +53,7 @@ var cli struct {
 	Slow    slowCommand    `cmd:"" help:"A share of the members stops reading."`
 	Ramp    rampCommand    `cmd:"" help:"Add connections under load until the first limit is met."`
 	Soak    soakCommand    `cmd:"" help:"Hours of moderate load; shows what grows."`
+	Compare compareCommand `cmd:"" help:"Ratios of two runs, with their noise."`
 	Floor   floorCommand   `cmd:"" help:"What the machine itself allows, without a server."`
 }
 

@@ -21,9 +21,10 @@ func echo(c Config) (p50, p99 int64, err error) {
 	defer p.close()
 	answered := make(chan error, 1)
 	go func() {
-		// Never unlocked, so that the thread ends with its processors.
 		runtime.LockOSThread()
-		answered <- errors.Join(moveTo(c.Server), answer(p.far[0]))
+		defer runtime.UnlockOSThread()
+		back, err := moveTo(c.Server)
+		answered <- errors.Join(err, answer(p.far[0]), back())
 	}()
 	h := latency.NewHistogram()
 	message, buffer := make([]byte, c.Bytes), make([]byte, 64<<10)
@@ -50,16 +51,18 @@ func echo(c Config) (p50, p99 int64, err error) {
 	return h.ValueAtQuantile(50), h.ValueAtQuantile(99), <-answered
 }
 
-// moveTo gives the calling thread the processors of a process.
-func moveTo(process int) error {
-	var processors unix.CPUSet
+// moveTo gives the calling thread the processors of a process, until back is
+// called: the Go runtime will use the thread for other things.
+func moveTo(process int) (back func() error, err error) {
+	var before, processors unix.CPUSet
 	if process == 0 {
-		return nil
+		return func() error { return nil }, nil
 	}
-	if err := errors.Join(unix.SchedGetaffinity(process, &processors), unix.SchedSetaffinity(0, &processors)); err != nil {
-		return fmt.Errorf("move to the server's processors: %w", err)
+	err = errors.Join(unix.SchedGetaffinity(0, &before), unix.SchedGetaffinity(process, &processors), unix.SchedSetaffinity(0, &processors))
+	if err != nil {
+		err = fmt.Errorf("move to the server's processors: %w", err)
 	}
-	return nil
+	return func() error { return unix.SchedSetaffinity(0, &before) }, err
 }
 
 // answer sends back what comes, until the other side ends.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 )
 
@@ -27,4 +28,13 @@ func CSV(samples []Sample) []byte {
 			s.P50, s.P99, s.Max, s.Spread, s.RSS, s.CPUShare, s.FDs, s.Goroutines, s.LoadShare)
 	}
 	return b.Bytes()
+}
+
+// JSON is the whole result.
+func JSON(r *Result) ([]byte, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+	return append(text, '\n'), nil
 }
