@@ -36,8 +36,10 @@ type Server struct {
 	HangCode int
 	// Stall is called before each broadcast with its number.
 	Stall func(n int)
-	// Answer replaces the answer to an upgrade request; nil is the right one.
-	Answer func(w io.Writer, r *http.Request)
+	// Answer replaces the answer to upgrade requests, once so many members have
+	// joined; nil is the right one.
+	Answer      func(w io.Writer, r *http.Request)
+	AnswerAfter int
 
 	mu      sync.Mutex
 	members map[*member]bool
@@ -72,11 +74,11 @@ func (s *Server) Stop() {
 	s.server.Close()
 }
 
-// Present is how many members there are.
-func (s *Server) Present() int {
+// Joined is how many members there have been.
+func (s *Server) Joined() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.members)
+	return s.joined
 }
 
 // serve takes one connection from its handshake to its end.
@@ -86,7 +88,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic("liar: " + err.Error())
 	}
 	defer connection.Close()
-	if s.Answer != nil {
+	if s.Answer != nil && s.Joined() >= s.AnswerAfter {
 		s.Answer(connection, r)
 		return
 	}

@@ -20,9 +20,6 @@ func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) 
 	default:
 		r.unexpected(m, id, s, frame, now)
 	}
-	if m.except != nil {
-		m.except.overtake(s)
-	}
 }
 
 // is reports whether an entry is a given message.
@@ -45,17 +42,13 @@ func (r *Reference) expected(m *Member, id int, s Stamp, frame []byte, now int64
 
 // unexpected takes a message that does not stand next in the reference.
 func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int64) {
-	e := r.exceptions(m)
+	e := r.differs(m)
 	k := keyOf(s)
-	if skipped, overtaken := e.found(k); skipped {
-		kind := Diverged
-		if overtaken {
-			kind = Reordered
-		}
-		r.note(m, id, kind, s, "")
+	if _, late := e.skipped[k]; late {
+		delete(e.skipped, k)
 		m.skipped--
 		r.config.Account.Skipped--
-		r.extra(m, s)
+		r.aside(m, id, s, Diverged)
 		return
 	}
 	if seg, n := m.ahead(s); seg != nil {
@@ -63,19 +56,17 @@ func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int
 		r.expected(m, id, s, frame, now)
 		return
 	}
+	_, extra := e.extras[k]
 	switch t := r.track(s.Sender); {
-	case t.seen(s.Seq) || e.has(k):
+	case extra || t.seen(s.Seq):
 		r.note(m, id, Duplicated, s, "")
 	case t.next > s.Seq:
-		// The member that wrote the reference never had this one.
+		// The member that wrote the reference never had this one, or has it later.
 		if e.extras == nil {
 			e.extras = make(map[key]struct{})
 		}
 		e.extras[k] = struct{}{}
-		if r.precedes(m, s) {
-			r.note(m, id, Reordered, s, "")
-		}
-		r.extra(m, s)
+		r.aside(m, id, s, Kinds)
 	default:
 		// This member is the first after all: it lacks what others have.
 		for m.segment.next != nil {
@@ -87,10 +78,18 @@ func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int
 	}
 }
 
-// extra counts a message that a member received elsewhere than the reference.
-func (r *Reference) extra(m *Member, s Stamp) {
+// aside counts a message that a member received elsewhere than the reference
+// has it. If it is not even in its sender's order it is reordered, else of the
+// kind otherwise, where Kinds is none.
+func (r *Reference) aside(m *Member, id int, s Stamp, otherwise Kind) {
 	m.received++
 	r.config.Account.Received++
+	if m.except.rise(r, s.Sender, s.Seq) {
+		otherwise = Reordered
+	}
+	if otherwise != Kinds {
+		r.note(m, id, otherwise, s, "")
+	}
 	if int(m.sender) == s.Sender {
 		r.config.Events.Own(s.Sender, s.Seq)
 	}
@@ -109,32 +108,10 @@ func (m *Member) ahead(s Stamp) (*segment, uint32) {
 	return nil, 0
 }
 
-// precedes reports whether the member has already received a later message of
-// the same sender.
-func (r *Reference) precedes(m *Member, s Stamp) bool {
-	for _, e := range m.segment.entries[:m.whole] {
-		if e.sender == uint32(s.Sender) && e.seq > s.Seq && !m.lacks(key{e.sender, e.seq}) {
-			return true
-		}
-	}
-	highest := m.segment.before[s.Sender-r.config.FirstSender] - 1
-	return highest > s.Seq && !m.lacks(key{uint32(s.Sender), highest})
-}
-
-// lacks reports whether the member passed a message without receiving it.
-func (m *Member) lacks(k key) bool {
-	if m.except == nil {
-		return false
-	}
-	_, pending := m.except.pending[k]
-	_, lost := m.except.lost[k]
-	return pending || lost
-}
-
 // skip moves a member to entry n of a segment, not having received what lies
 // between.
 func (r *Reference) skip(m *Member, to *segment, n uint32) {
-	e := r.exceptions(m)
+	e := r.differs(m)
 	for {
 		last := uint32(len(m.segment.entries))
 		if m.segment == to {

@@ -3,19 +3,16 @@ package proof
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 )
 
 // errFragment is a fragment where none may stand, or none where one must.
 var errFragment = errors.New("fragments of messages out of order")
 
-// Limits of what is kept of one member's exceptions. Above them the counts stay
-// exact; only a late message can then no longer be told from a duplicate.
+// maxSkipped bounds what is kept of one member. Above it the counts stay exact,
+// but a late message can no longer be told from a duplicate.
 const maxSkipped = 1 << 17
-
-// patience is how many messages a member that skipped one is decoded for, to
-// see whether it comes late. After that it counts as overtaken.
-const patience = 4096
 
 // key names a message.
 type key struct {
@@ -34,14 +31,13 @@ type Exceptions struct {
 	gathering bool   // a fragmented message has begun
 	unplaced  bool   // joined late, nothing received yet
 
-	// Messages of the reference that were not received.
-	pending map[key]struct{} // and might still come in their sender's order
-	lost    map[key]struct{} // while later ones of the same sender were
-	waited  int              // messages since pending was last empty
+	// How the member's stream differs, once it does.
+	skipped map[key]struct{} // passed in the reference, not received
+	extras  map[key]struct{} // received, though the member has not passed them in the reference
+	top     []int64          // by sender: one more than the highest number received
 
-	extras    map[key]struct{} // received, though the reference lacks them
-	allowance int64            // announced by the server as dropped, and not skipped yet
-	announced int64            // the same in all
+	allowance int64 // announced by the server as dropped, and not skipped yet
+	announced int64 // the same in all
 	counts    Counts
 }
 
@@ -56,11 +52,32 @@ func (r *Reference) exceptions(m *Member) *Exceptions {
 	return m.except
 }
 
+// differs prepares a member's place for a stream that is not the reference's.
+// Until now it was: so the highest numbers are those of what it has passed.
+func (r *Reference) differs(m *Member) *Exceptions {
+	e := r.exceptions(m)
+	if e.top == nil {
+		e.top = slices.Clone(m.segment.before)
+		for _, passed := range m.segment.entries[:m.whole] {
+			e.rise(r, int(passed.sender), passed.seq)
+		}
+	}
+	return e
+}
+
+// rise notes a message as received, and reports whether a later one of its
+// sender was received before.
+func (e *Exceptions) rise(r *Reference, sender int, seq int64) (overtaken bool) {
+	top := &e.top[sender-r.config.FirstSender]
+	overtaken = seq+1 < *top
+	*top = max(*top, seq+1)
+	return overtaken
+}
+
 // forgive takes the place back once it holds nothing.
 func (r *Reference) forgive(m *Member) {
 	e := m.except
-	if e == nil || len(e.carry) > 0 || e.gathering || e.unplaced || e.announced > 0 ||
-		len(e.pending)+len(e.lost)+len(e.extras) > 0 || e.counts != (Counts{}) {
+	if e == nil || len(e.carry) > 0 || e.gathering || e.unplaced || e.top != nil || e.announced > 0 || e.counts != (Counts{}) {
 		return
 	}
 	*e = Exceptions{carry: e.carry[:0]}
@@ -68,59 +85,25 @@ func (r *Reference) forgive(m *Member) {
 }
 
 // decoding reports whether a member's frames must be looked at one by one.
-func (e *Exceptions) decoding() bool { return e.unplaced || e.gathering || len(e.pending) > 0 }
-
-// has reports whether a message was received that the reference lacked.
-func (e *Exceptions) has(k key) bool { _, ok := e.extras[k]; return ok }
+func (e *Exceptions) decoding() bool { return e.unplaced || e.gathering }
 
 // skip notes a message as not received. It reports false for one that was
 // received before it came into the reference.
 func (e *Exceptions) skip(k key) bool {
-	if e.has(k) {
+	if _, ok := e.extras[k]; ok {
 		delete(e.extras, k)
 		return false
 	}
 	switch {
 	case e.allowance > 0:
 		e.allowance--
-	case len(e.pending)+len(e.lost) < maxSkipped:
-		if e.pending == nil {
-			e.pending = make(map[key]struct{})
+	case len(e.skipped) < maxSkipped:
+		if e.skipped == nil {
+			e.skipped = make(map[key]struct{})
 		}
-		e.pending[k] = struct{}{}
+		e.skipped[k] = struct{}{}
 	}
 	return true
-}
-
-// found takes a skipped message back: it came after all.
-func (e *Exceptions) found(k key) (skipped, overtaken bool) {
-	if _, skipped = e.pending[k]; skipped {
-		delete(e.pending, k)
-		return true, false
-	}
-	if _, overtaken = e.lost[k]; overtaken {
-		delete(e.lost, k)
-	}
-	return overtaken, overtaken
-}
-
-// overtake notes which skipped messages are now late for certain, because the
-// same sender's later one is there.
-func (e *Exceptions) overtake(s Stamp) {
-	if len(e.pending) == 0 {
-		e.waited = 0
-		return
-	}
-	e.waited++
-	for k := range e.pending {
-		if k.sender == uint32(s.Sender) && k.seq < s.Seq || e.waited > patience {
-			if e.lost == nil {
-				e.lost = make(map[key]struct{})
-			}
-			e.lost[k] = struct{}{}
-			delete(e.pending, k)
-		}
-	}
 }
 
 // line takes a text without a message in it: a notice of the server's, or

@@ -53,15 +53,12 @@ func (r *Reference) nameMissing(m *Member, id int, sent func(sender int) int64, 
 		f.Count++
 		lacks[k.sender] = f
 	}
-	for k := range e.pending {
-		lack(k)
-	}
-	for k := range e.lost {
+	for k := range e.skipped {
 		lack(k)
 	}
 	if !left {
 		r.eachUnseen(m, sent, func(k key) {
-			if !e.has(k) {
+			if _, extra := e.extras[k]; !extra {
 				lack(k)
 			}
 		})

@@ -129,7 +129,9 @@ func (r *Reference) advance(m *Member, id int, offset uint32, now int64) {
 	if len(seg.samples) > 0 {
 		r.measure(seg, from, to, now)
 	}
-	if len(seg.flaws) > 0 {
+	if m.except != nil && m.except.top != nil {
+		r.audit(m, id, from, to)
+	} else if len(seg.flaws) > 0 {
 		r.blame(m, id, from, to)
 	}
 	if m.sender >= 0 {
@@ -156,12 +158,29 @@ func (r *Reference) measure(seg *segment, from, to uint32, now int64) {
 	}
 }
 
-// blame counts those entries from ≤ n < to that came out of order.
+// blame counts those entries from ≤ n < to that came out of order to a member
+// which has received all that the reference has.
 func (r *Reference) blame(m *Member, id int, from, to uint32) {
-	for _, f := range m.segment.flaws {
-		if f.entry >= from && f.entry < to && !m.lacks(f.by) {
-			e := m.segment.entries[f.entry]
-			r.note(m, id, Reordered, Stamp{Sender: int(e.sender), Seq: e.seq}, "")
+	for _, n := range m.segment.flaws {
+		if n >= from && n < to {
+			r.note(m, id, Reordered, m.segment.entries[n].stamp(), "")
+		}
+	}
+}
+
+// audit does the same for a member whose stream differs, and finds those that
+// it had received already.
+func (r *Reference) audit(m *Member, id int, from, to uint32) {
+	e := m.except
+	for _, passed := range m.segment.entries[from:to] {
+		k := key{passed.sender, passed.seq}
+		if _, again := e.extras[k]; again {
+			delete(e.extras, k)
+			m.received--
+			r.config.Account.Received--
+			r.note(m, id, Duplicated, passed.stamp(), "")
+		} else if e.rise(r, int(passed.sender), passed.seq) {
+			r.note(m, id, Reordered, passed.stamp(), "")
 		}
 	}
 }

@@ -20,8 +20,8 @@ type segment struct {
 	bytes   []byte // whole frames; its capacity never changes
 	entries []entry
 	samples []sample
-	flaws   []flaw
-	before  []int64 // by sender: one more than its highest number in earlier segments
+	flaws   []uint32 // entries that stand behind a later one of their sender
+	before  []int64  // by sender: one more than its highest number in earlier segments
 }
 
 // entry is one frame of a segment.
@@ -37,12 +37,8 @@ type sample struct {
 	entry  uint32
 }
 
-// flaw marks an entry that stands behind a later one of its sender: whoever
-// received both in this order was served out of order.
-type flaw struct {
-	entry uint32
-	by    key
-}
+// stamp is what an entry says about its message.
+func (e entry) stamp() Stamp { return Stamp{Sender: int(e.sender), Seq: e.seq} }
 
 // Events is what a reference tells while it is fed.
 type Events interface {
@@ -137,8 +133,8 @@ func (r *Reference) append(m *Member, frame []byte, s Stamp) {
 		seg = r.extend(len(frame))
 		m.segment, m.offset, m.whole = seg, 0, 0
 	}
-	if t := r.track(s.Sender); !t.add(s.Seq) {
-		seg.flaws = append(seg.flaws, flaw{uint32(len(seg.entries)), key{uint32(s.Sender), t.next - 1}})
+	if !r.track(s.Sender).add(s.Seq) {
+		seg.flaws = append(seg.flaws, uint32(len(seg.entries)))
 	}
 	seg.bytes = append(seg.bytes, frame...)
 	seg.entries = append(seg.entries, entry{seq: s.Seq, sender: uint32(s.Sender), end: uint32(len(seg.bytes))})

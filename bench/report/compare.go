@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -18,12 +19,15 @@ var compared = []struct {
 	{"cpu-per-connect", false}, {"rss-per-conn", false}, {"rss", false}, {"missing", false}, {"closed", false},
 }
 
+// assumedNoise is that of figures of which a result has no series.
+const assumedNoise = 0.1
+
 // Ratio is one figure of two results.
 type Ratio struct {
 	Figure string
 	A, B   float64
 	Ratio  float64 // B / A; not a number if A is 0 and B too, infinite if only A is
-	Noise  float64 // how far the ratio may be off by chance, as a share; 0 if unknown
+	Noise  float64 // how far the ratio may be off by chance, as a share
 	Better bool    // B is better, and by more than noise
 	Worse  bool
 }
@@ -40,7 +44,7 @@ func Compare(a, b *Result) (ratios []Ratio, err error) {
 			continue
 		}
 		r.Ratio = r.B / r.A
-		r.Noise = math.Hypot(noise(a, c.name), noise(b, c.name))
+		r.Noise = cmp.Or(math.Hypot(noise(a, c.name), noise(b, c.name)), assumedNoise)
 		beyond := math.Abs(r.Ratio-1) > r.Noise
 		r.Better, r.Worse = beyond && c.more == (r.Ratio > 1), beyond && c.more != (r.Ratio > 1)
 		ratios = append(ratios, r)
@@ -48,8 +52,8 @@ func Compare(a, b *Result) (ratios []Ratio, err error) {
 	return ratios, nil
 }
 
-// noise is how much a figure varies from second to second, as the standard
-// error of its mean: what a repetition would probably differ by, at least.
+// noise is how much a figure varies from second to second, as two standard
+// errors of its mean: what a repetition may well differ by.
 func noise(r *Result, figure string) float64 {
 	value := map[string]func(*Sample) float64{
 		"rate":             func(s *Sample) float64 { return float64(s.Received) },
@@ -76,7 +80,7 @@ func noise(r *Result, figure string) float64 {
 	}
 	mean := sum / n
 	variance := max(squares/n-mean*mean, 0) * n / (n - 1)
-	return math.Sqrt(variance/n) / mean
+	return 2 * math.Sqrt(variance/n) / mean
 }
 
 // WriteRatios prints a comparison.
@@ -85,18 +89,15 @@ func WriteRatios(w io.Writer, a, b string, ratios []Ratio) error {
 	fmt.Fprintf(t, "\t%s\t%s\tratio\tnoise\t\t\n", a, b)
 	for i := range ratios {
 		r := &ratios[i]
-		verdict, noise := "", ""
+		verdict := ""
 		switch {
 		case r.Better:
 			verdict = "better"
 		case r.Worse:
 			verdict = "worse"
 		}
-		if r.Noise > 0 {
-			noise = fmt.Sprintf("±%.1f %%", 100*r.Noise)
-		}
 		c := Condition{Figure: r.Figure}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t%s\t%s\t\n", r.Figure, c.text(r.A), c.text(r.B), r.Ratio, noise, verdict)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t±%.1f %%\t%s\t\n", r.Figure, c.text(r.A), c.text(r.B), r.Ratio, 100*r.Noise, verdict)
 	}
 	return t.Flush()
 }
