@@ -36,6 +36,8 @@ type Server struct {
 	HangCode int
 	// Stall is called before each broadcast with its number.
 	Stall func(n int)
+	// Arrive is called with each upgrade request.
+	Arrive func(r *http.Request)
 	// Answer replaces the answer to upgrade requests, once so many members have
 	// joined; nil is the right one.
 	Answer      func(w io.Writer, r *http.Request)
@@ -88,6 +90,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic("liar: " + err.Error())
 	}
 	defer connection.Close()
+	if s.Arrive != nil {
+		s.Arrive(r)
+	}
 	if s.Answer != nil && s.Joined() >= s.AnswerAfter {
 		s.Answer(connection, r)
 		return
@@ -174,11 +179,14 @@ func read(r *bufio.Reader) (payload []byte, op wire.Opcode, err error) {
 		return nil, 0, err
 	}
 	n := int(head[1] & 0x7F)
-	if n == 126 {
-		if _, err := io.ReadFull(r, head[2:4]); err != nil {
+	if more := map[int]int{126: 2, 127: 8}[n]; more > 0 {
+		if _, err := io.ReadFull(r, head[2:2+more]); err != nil {
 			return nil, 0, err
 		}
-		n = int(head[2])<<8 | int(head[3])
+		n = 0
+		for _, b := range head[2 : 2+more] {
+			n = n<<8 | int(b)
+		}
 	}
 	body := make([]byte, 4+n)
 	if _, err := io.ReadFull(r, body); err != nil {

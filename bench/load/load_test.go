@@ -1,10 +1,12 @@
 package load_test
 
 import (
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,5 +171,56 @@ func TestAStallIsNotOmitted(t *testing.T) {
 	}
 	if l.Corrected.Mean < 2*l.Raw.Mean {
 		t.Errorf("means: corrected %.0f, raw %.0f; messages that could not be sent are not counted", l.Corrected.Mean, l.Raw.Mean)
+	}
+}
+
+// A server that does not read for a while makes the load late, and loses nothing.
+func TestWhatTheServerDoesNotReadIsKept(t *testing.T) {
+	release := make(chan struct{})
+	server := &liar.Server{Stall: func(n int) {
+		if n == 1 {
+			<-release
+		}
+	}}
+	config := start(t, server)
+	config.Conns, config.Rate, config.Window, config.Size, config.Messages = 2, 1000, 0, 100_000, 60
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := 0
+	r.OnSample = func(report.Sample) {
+		if samples++; samples == 1 {
+			close(release)
+		}
+	}
+	if err := r.Go(); err != nil {
+		t.Fatal(err)
+	}
+	p := load.Combine([]*load.Part{r.Part()}).Proof
+	clean(t, &p)
+	if want := int64(2 * 2 * 60); p.Received != want {
+		t.Errorf("%d received, want %d", p.Received, want)
+	}
+}
+
+// Above what one source address has ports for, others of 127.0.0.0/8 are used.
+func TestSourceAddressesRotate(t *testing.T) {
+	var mu sync.Mutex
+	from := make(map[string]int)
+	server := &liar.Server{Arrive: func(r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		host, _, _ := strings.Cut(r.RemoteAddr, ":")
+		from[host]++
+	}}
+	config := start(t, server)
+	config.Sources, config.Conns, config.Messages = true, 4010, 1
+	config.Process, config.Processes = 0, 200 // every 200th of them, 21 in all
+	config.Senders = 1
+	p := run(t, config).Proof
+	clean(t, &p)
+	if len(from) != 2 || from["127.1.0.2"] != 20 || from["127.1.0.3"] != 1 {
+		t.Errorf("connections came from %v", from)
 	}
 }
