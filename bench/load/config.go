@@ -91,6 +91,16 @@ func (c *Config) sender(id int) int {
 	return -1
 }
 
+// returning reports whether senders come back after they have left, which makes
+// them somebody else to the server.
+func (c *Config) returning() bool {
+	switch c.Act.(type) {
+	case *Churn, *Storm:
+		return true
+	}
+	return false
+}
+
 // receiveBuffer is the size of a connection's receive buffer; 0 leaves it to
 // the kernel.
 func (c *Config) receiveBuffer(id int) int {

@@ -43,7 +43,7 @@ func (r *Run) Part() *Part {
 	from, to := &r.marks.start, &r.marks.end
 	part := &Part{
 		Opened: r.opened, AtStart: r.atStart, Peak: r.peak, Failed: r.failed.list(), Closed: r.closed.list(),
-		ConnectSeconds: seconds(max(r.ready, r.marks.opened.at) - r.began), Handshake: latency.Histogram{Histogram: r.handshake},
+		ConnectSeconds: seconds(r.ready - r.began), Handshake: latency.Histogram{Histogram: r.handshake},
 		Sent: to.sent - from.sent, Received: to.received - from.received, BytesIn: to.bytesIn - from.bytesIn,
 		Seconds:   seconds(to.at - from.at),
 		LateSends: r.pacing.lateOnes, LatestSend: r.pacing.latest,

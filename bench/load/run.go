@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -15,21 +14,7 @@ import (
 	"throng/bench/proof"
 	"throng/bench/report"
 	"throng/bench/target"
-	"throng/bench/wire"
 )
-
-// phase is where a run stands.
-type phase int
-
-const (
-	opening phase = iota
-	warmup
-	measuring
-	draining
-	done
-)
-
-var phaseNames = [...]string{"opening", "warm-up", "measuring", "draining", "done"}
 
 // standing is what became of a connection.
 type standing uint8
@@ -138,7 +123,7 @@ func (r *Run) makeRooms() {
 		if r.rooms[room] == nil {
 			r.rooms[room] = proof.NewReference(proof.Config{
 				Run: c.Run, FirstSender: room * c.Senders, Senders: c.Senders + c.Visitors, Size: c.Size,
-				Loose: c.Subprotocol != "", Renamed: c.Act != nil, Events: r, Latency: r.latency, Account: &r.account,
+				Loose: c.Subprotocol != "", Renamed: c.returning(), Events: r, Latency: r.latency, Account: &r.account,
 			})
 		}
 		if number := c.sender(id); number >= 0 && !c.Silent {
@@ -195,220 +180,4 @@ func (r *Run) Turn(now int64) (wait time.Duration, end bool) {
 		wait = min(wait, r.openMore())
 	}
 	return max(wait, 0), r.phase == done
-}
-
-// tickEvery is how often the slower things are looked at.
-const tickEvery = 10 * time.Millisecond
-
-// tick moves the phases on and keeps the time series.
-func (r *Run) tick() {
-	r.nextTick = r.now + int64(tickEvery)
-	switch r.phase {
-	case opening:
-		r.openingTick()
-	case warmup:
-		if r.now >= r.ends {
-			r.measure()
-		}
-	case measuring:
-		if r.now >= r.ends || r.said() {
-			r.drain()
-		}
-	case draining:
-		r.drainTick()
-	}
-	r.unstick()
-	if r.now >= r.nextSave {
-		r.save()
-	}
-}
-
-// openingTick goes on to the load once every connection has an answer.
-func (r *Run) openingTick() {
-	if len(r.queue) > 0 || r.pending > 0 {
-		return
-	}
-	if r.opened == 0 {
-		r.errs = fmt.Errorf("no connection could be opened: %s", r.failed.first())
-		r.phase = done
-		return
-	}
-	if r.ready == 0 {
-		r.isReady()
-	}
-	begin := r.now
-	if gate := r.config.Gate; gate != nil {
-		at, known := gate.Begin()
-		if !known || at > r.now {
-			return
-		}
-		begin = at
-	}
-	r.begin(begin)
-}
-
-// isReady notes that every connection has an answer.
-func (r *Run) isReady() {
-	r.ready, r.atStart = r.now, r.opened
-	if r.config.Gate != nil {
-		r.config.Gate.Ready()
-	}
-	r.marks.opened = r.mark()
-	r.bytesPerConn = float64(heapBytes()-r.marks.heap) / float64(len(r.members))
-}
-
-// begin begins the load.
-func (r *Run) begin(at int64) {
-	r.start, r.ends = at, at+int64(r.config.Warmup)
-	r.phase = warmup
-	if r.config.Warmup == 0 {
-		r.measure()
-	}
-	r.act.begin(r)
-	r.startSending()
-}
-
-// measure begins the part of the run that the figures are of.
-func (r *Run) measure() {
-	r.marks.start = r.mark()
-	r.phase, r.ends = measuring, r.start+int64(r.config.Warmup+r.config.Duration)
-	r.longest = 0
-}
-
-// drain ends the part that is measured; what is under way may still arrive.
-func (r *Run) drain() {
-	r.marks.end = r.mark()
-	r.phase, r.idleSince = draining, r.now
-	r.marks.idle = r.account.Received
-	r.act.stop(r)
-	if r.config.Gate != nil {
-		sent := make(map[int]int64, len(r.senders))
-		for number, s := range r.senders {
-			sent[number] = s.next
-		}
-		r.config.Gate.Sent(sent)
-	}
-}
-
-// drainTick waits until everything has arrived, or nothing more does.
-func (r *Run) drainTick() {
-	if r.account.Received > r.marks.idle {
-		r.marks.idle, r.idleSince = r.account.Received, r.now
-	}
-	if r.act.settled(r) && r.complete() || r.now-r.idleSince > int64(r.config.Patience) {
-		r.finish()
-	}
-}
-
-// complete reports whether every member that is still there has everything.
-func (r *Run) complete() bool {
-	if gate := r.config.Gate; gate != nil && r.totals == nil {
-		totals, known := gate.Totals()
-		if !known {
-			return false
-		}
-		r.totals = totals
-	}
-	due := -r.account.Announced - r.account.Counts[proof.Corrupted]
-	for id := range r.members {
-		if r.standings[id] == present {
-			room := r.config.room(id)
-			due += r.rooms[room].Due(&r.members[id], r.sentBy)
-		}
-	}
-	return due <= 0
-}
-
-// sentBy is how many messages a sender has sent.
-func (r *Run) sentBy(number int) int64 {
-	if s := r.senders[number]; s != nil {
-		return s.next
-	}
-	return r.totals[number]
-}
-
-// finish closes all accounts.
-func (r *Run) finish() {
-	if r.phase < draining {
-		r.marks.end = r.mark()
-		if r.marks.start.at == 0 {
-			r.marks.start = r.marks.end
-		}
-	}
-	for id := range r.members {
-		r.settle(id, r.standings[id] == gone || r.cut.Load() != nil)
-	}
-	r.save()
-	r.phase = done
-}
-
-// Received feeds what a connection received to the proof.
-func (r *Run) Received(id int, b []byte) {
-	r.now = r.loop.Now()
-	r.bytesIn += int64(len(b))
-	m := &r.members[id]
-	r.rooms[r.config.room(id)].Feed(m, id, b, r.now)
-	if s := r.senders[r.config.sender(id)]; s != nil {
-		r.fill(s)
-	}
-}
-
-// Own notes that a sender's message has come back to it.
-func (r *Run) Own(number int, seq int64) {
-	if s := r.senders[number]; s != nil {
-		s.acknowledged, s.heard = max(s.acknowledged, seq+1), r.now
-		r.act.own(r, s.id)
-	}
-}
-
-// Control answers pings and takes part in closing.
-func (r *Run) Control(id int, op byte, payload []byte) {
-	switch wire.Opcode(op) {
-	case wire.Ping:
-		r.loop.Send(id, wire.Pong, payload)
-	case wire.Close:
-		code, reason := wire.CloseInfo(payload)
-		r.loop.SendFrames(id, wire.AppendClose(nil, uint32(r.random.Uint64()), code))
-		r.leave(id, fmt.Errorf("close %d %s", code, reason))
-	}
-}
-
-// Broken ends a connection on which the server broke the protocol.
-func (r *Run) Broken(id int, err error) { r.leave(id, fmt.Errorf("protocol error: %w", err)) }
-
-// leave ends a connection because of something that the server did.
-func (r *Run) leave(id int, err error) {
-	r.loop.Close(id, false)
-	r.Closed(id, err)
-}
-
-// Closed notes that the server has ended a connection.
-func (r *Run) Closed(id int, err error) {
-	if r.standings[id] != present {
-		return
-	}
-	intended := r.phase > opening && r.act.ended(r, id)
-	if !intended {
-		r.closed.add(err)
-	}
-	if r.standings[id] == present {
-		r.standings[id] = gone
-		r.present--
-	}
-}
-
-// dismiss ends a membership for good; the connection may be dialled again.
-func (r *Run) dismiss(id int) {
-	if r.standings[id] == present {
-		r.present--
-	}
-	r.settle(id, true)
-	r.standings[id] = unborn
-}
-
-// settle closes the account of a member that was there.
-func (r *Run) settle(id int, left bool) {
-	if r.standings[id] != unborn {
-		r.rooms[r.config.room(id)].Finish(&r.members[id], id, r.sentBy, left)
-	}
 }
