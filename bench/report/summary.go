@@ -3,7 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
+	"math"
 	"text/tabwriter"
 	"time"
 )
@@ -168,6 +168,9 @@ func (f Finding) String() string {
 
 // Number writes a quantity with three digits or so, and groups of thousands.
 func Number(v float64) string {
+	if math.Abs(v) < 0.005 {
+		return "0"
+	}
 	if v < 100 && v != float64(int64(v)) {
 		return fmt.Sprintf("%.2f", v)
 	}
@@ -188,7 +191,7 @@ func Duration(ns int64) string {
 	if unit == time.Nanosecond {
 		return d.String()
 	}
-	return strings.Replace(d.Round(unit).String(), "µ", "µ", 1)
+	return d.Round(unit).String()
 }
 
 // Bytes writes an amount of memory.
