@@ -21,7 +21,6 @@ var errUnanswered = errors.New("a visitor's message or goodbye was not answered 
 // Churn lets visitors come, say one thing, hear it, and leave, at a rate, while
 // the other members stay and hear all of it.
 type Churn struct {
-	plain
 	Rate float64 // visits a second, of all processes
 
 	first    int // the connection number of the first visitor
