@@ -16,7 +16,8 @@
 //	floor    what the machine allows without a server
 //	crew     several client processes as one
 //	report   the result, for people and for programs
-//	picture  plots of it
+//	versus   several servers beside each other
+//	picture  plots of all that
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -53,6 +55,7 @@ var cli struct {
 	Slow    slowCommand    `cmd:"" help:"A share of the members stops reading."`
 	Ramp    rampCommand    `cmd:"" help:"Add connections under load until the first limit is met."`
 	Soak    soakCommand    `cmd:"" help:"Hours of moderate load; shows what grows."`
+	Peers   peersCommand   `cmd:"" help:"Throng and chat servers on other libraries beside each other."`
 	Compare compareCommand `cmd:"" help:"Ratios of two runs, with their noise."`
 	Floor   floorCommand   `cmd:"" help:"What the machine itself allows, without a server."`
 }
@@ -63,7 +66,8 @@ func main() {
 	parser := kong.Must(&cli, kong.Name("bench"),
 		kong.Description("Loads a WebSocket chat or broadcast server and proves what it delivered.\n\n"+
 			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds."),
-		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes)},
+		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes),
+			"servers": strings.Join(serverNames(), ", "), "scenarios": strings.Join(scenarioNames(), ", ")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	parsed, err := parser.Parse(os.Args[1:])
