@@ -97,7 +97,7 @@ func (a *arena) add(ctx context.Context, c *contest, name string) (err error) {
 			}
 		}
 		s.Command = quote(c.Throng) + " --listen {address} --admin= --workers 1 --log-level error"
-		s.Library = revision(c.Throng)
+		s.Library = "this repository"
 	} else {
 		if c.Peers == "" {
 			if c.Peers, err = a.build(ctx, "peers", filepath.Join("bench", "peers")); err != nil {
@@ -139,20 +139,6 @@ func library(program, name string) string {
 			if rival.name == name && module.Path == rival.module {
 				return module.Path + " " + module.Version
 			}
-		}
-	}
-	return ""
-}
-
-// revision is the commit that a program was built from, if it records that.
-func revision(program string) string {
-	info, err := buildinfo.ReadFile(program)
-	if err != nil {
-		return ""
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return "commit " + setting.Value[:min(len(setting.Value), 9)]
 		}
 	}
 	return ""
@@ -231,9 +217,34 @@ func (a *arena) measure(ctx context.Context, server versus.Server, apply func(*l
 	if err := check(&config, flags); err != nil {
 		return nil, err
 	}
-	var process *target.Process
+	process, err := a.spawn(ctx, flags.Spawn, config.Server.String())
+	if err != nil {
+		return nil, err
+	}
+	defer process.Stop()
+	config.PID = process.PID()
+	began, waited := time.Now(), target.WaitedOf(config.PID)
+	parts, err := run(ctx, config, nil)
+	if err != nil {
+		return nil, err
+	}
+	waited = target.WaitedOf(config.PID) - waited
+	result := load.Combine(parts)
+	if result.Server != nil {
+		result.Server.WaitedShare = max(waited.Seconds()/time.Since(began).Seconds(), 0)
+	}
+	result.Plan, result.Environment = plan(flags, &config), a.environment
+	judge(result, flags)
+	if process.Exited() {
+		result.Failures = append(result.Failures, "the server ended by itself:"+process.Output())
+	}
+	return result, nil
+}
+
+// spawn starts a server on its core.
+func (a *arena) spawn(ctx context.Context, command, address string) (process *target.Process, err error) {
 	start := func() (err error) {
-		process, err = target.Spawn(ctx, flags.Spawn, config.Server.String())
+		process, err = target.Spawn(ctx, command, address)
 		return err
 	}
 	if a.serverCore < 0 {
@@ -241,20 +252,5 @@ func (a *arena) measure(ctx context.Context, server versus.Server, apply func(*l
 	} else {
 		err = target.OnCore(a.serverCore, start)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer process.Stop()
-	config.PID = process.PID()
-	parts, err := run(ctx, config, nil)
-	if err != nil {
-		return nil, err
-	}
-	result := load.Combine(parts)
-	result.Plan, result.Environment = plan(flags, &config), a.environment
-	judge(result, flags)
-	if process.Exited() {
-		result.Failures = append(result.Failures, "the server ended by itself:"+process.Output())
-	}
-	return result, nil
+	return process, err
 }

@@ -190,7 +190,7 @@ func progressLine(m *versus.Measurement, rounds int, figure versus.Figure) {
 
 // machine describes where the figures come from.
 func machine(e *report.Environment, pinned string) string {
-	limit := report.Number(float64(e.OpenFiles))
-	return fmt.Sprintf("Linux %s, %s, %d cores, %s of memory, %s, at most %s open files in a process. %s", e.Kernel, e.Processor, e.Processors,
-		report.Bytes(float64(e.MemoryB)), e.Go, limit, pinned)
+	kernel, _, _ := strings.Cut(e.Kernel, "-") // without a distribution's suffix
+	return fmt.Sprintf("Linux %s, %s, %d cores, %s of memory, %s, at most %s open files in a process. %s", kernel, e.Processor, e.Processors,
+		report.Bytes(float64(e.MemoryB)), e.Go, report.Number(float64(e.OpenFiles)), pinned)
 }

@@ -134,29 +134,28 @@ func (p *pen) panel(panel *Panel, theme *Theme, area vg.Rectangle) {
 	for i, b := range panel.Bars {
 		middle := area.Max.Y - headHeight - vg.Length(i)*barPitch - barPitch/2
 		at := func(v float64) vg.Length { return left + vg.Length(max(v, 0))*scale }
-		fill, ink := theme.others, theme.ink
+		fill, ink, inside := theme.others, theme.ink, theme.whisker
 		if i == 0 {
-			fill = theme.first
+			fill, inside = theme.first, theme.paper
 		}
 		p.write(vg.Point{X: left - 8, Y: middle}, 11, i == 0, ink, text.XRight, b.Name)
 		p.rectangle(vg.Rectangle{Min: vg.Point{X: left, Y: middle - barHeight/2}, Max: vg.Point{X: max(at(b.Value), left+1), Y: middle + barHeight/2}}, fill)
 		if b.Max > b.Min {
-			p.whisker(at(b.Min), at(b.Max), middle, theme.whisker)
+			p.whisker(at(b.Min), at(b.Value), middle, inside)
+			p.whisker(at(b.Max), at(b.Value), middle, theme.whisker)
 		}
 		p.write(vg.Point{X: max(at(b.Value), at(b.Max)) + 7, Y: middle}, 11, i == 0, ink, text.XLeft, b.Text)
 	}
 }
 
-// whisker is the range of a bar.
-func (p *pen) whisker(from, to, y vg.Length, ink color.Color) {
+// whisker is one side of a bar's range, if it is wide enough to be seen.
+func (p *pen) whisker(end, middle, y vg.Length, ink color.Color) {
+	if max(end-middle, middle-end) < 1 {
+		return
+	}
 	style := draw.LineStyle{Color: ink, Width: vg.Points(1)}
-	if to-from < 2 {
-		return // narrower than it can be seen
-	}
-	p.StrokeLine2(style, from, y, to, y)
-	for _, x := range [...]vg.Length{from, to} {
-		p.StrokeLine2(style, x, y-3, x, y+3)
-	}
+	p.StrokeLine2(style, end, y, middle, y)
+	p.StrokeLine2(style, end, y-3, end, y+3)
 }
 
 func (p *pen) rectangle(r vg.Rectangle, fill color.Color) {

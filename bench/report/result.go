@@ -165,9 +165,10 @@ type Finding struct {
 // Server is what the server's process (with its children) needed.
 type Server struct {
 	PID            int     `json:"pid"`
-	CPUS           float64 `json:"cpu_s"`         // user and system, while measured
-	CPUShare       float64 `json:"cpu_share"`     // of one core
-	ConnectCPUS    float64 `json:"connect_cpu_s"` // until all connections were open
+	CPUS           float64 `json:"cpu_s"`                  // user and system, while measured
+	CPUShare       float64 `json:"cpu_share"`              // of one core
+	WaitedShare    float64 `json:"waited_share,omitempty"` // of the time: ready to run, but others had its core (only in peers)
+	ConnectCPUS    float64 `json:"connect_cpu_s"`          // until all connections were open
 	CPUPerDelivery float64 `json:"cpu_per_delivery_ns,omitempty"`
 	CPUPerConnect  float64 `json:"cpu_per_connect_ns,omitempty"`
 	RSSBefore      int64   `json:"rss_before_bytes"` // before the first connection

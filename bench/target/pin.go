@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,4 +77,24 @@ func pin(thread, core int) error {
 		return fmt.Errorf("pin to core %d: %w", core, err)
 	}
 	return nil
+}
+
+// WaitedOf is how long the threads of a process were ready to run while others
+// had the processor.
+func WaitedOf(pid int) (sum time.Duration) {
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, thread := range threads {
+		sum += waited(fmt.Sprintf("/proc/%d/task/%s/schedstat", pid, thread.Name()))
+	}
+	return sum
+}
+
+// waited reads the second number of a schedstat.
+func waited(file string) time.Duration {
+	fields := strings.Fields(line(file))
+	if len(fields) < 2 {
+		return 0 // a kernel without CONFIG_SCHED_INFO
+	}
+	ns, _ := strconv.ParseInt(fields[1], 10, 64)
+	return time.Duration(ns)
 }

@@ -24,8 +24,11 @@ var Standard = Sizes{Members: 2000, Senders: 8, Bytes: 64, Idle: 18_000, Connect
 // Scenario is what each server goes through. Its first figure is the one that
 // it is for.
 type Scenario struct {
-	Name    string
-	Title   string
+	Name  string
+	Title string
+	// Timed means that waiting for a core spoils its figures. Not so for a lone
+	// round trip, in which every wake-up waits a little, others or not.
+	Timed   bool
 	Figures []Figure
 	Apply   func(c *load.Config, s *Sizes)
 }
@@ -43,18 +46,18 @@ type Figure struct {
 
 // Scenarios are all that there are, in their order.
 var Scenarios = []Scenario{
-	{"fanout-1", "One room, one message in flight per sender", fanoutFigures, fanout(1)},
-	{"fanout-16", "One room, 16 messages in flight per sender", fanoutFigures, fanout(16)},
-	{"echo", "Round trip of a lone connection", echoFigures, func(c *load.Config, s *Sizes) {
+	{"fanout-1", "One room, one message in flight per sender", true, fanoutFigures, fanout(1)},
+	{"fanout-16", "One room, 16 messages in flight per sender", true, fanoutFigures, fanout(16)},
+	{"echo", "Round trip of a lone connection", false, echoFigures, func(c *load.Config, s *Sizes) {
 		c.Conns, c.Rooms, c.Senders, c.Window, c.Size = 1, 1, 1, 1, s.Bytes
 		c.Warmup, c.Duration, c.Patience = s.Warmup, s.Duration, 3*time.Second
 	}},
-	{"idle", "Idle connections", idleFigures, func(c *load.Config, s *Sizes) {
-		// Long enough for what a server lets go of at once, too short for the
+	{"idle", "Idle connections", false, idleFigures, func(c *load.Config, s *Sizes) {
+		// Long enough for what a server lets go of at once, and well within the
 		// five seconds that the figure is defined by.
-		c.Conns, c.Silent, c.Duration = s.Idle, true, 3*time.Second
+		c.Conns, c.Silent, c.Duration = s.Idle, true, 2*time.Second
 	}},
-	{"connect", "Opening connections", connectFigures, func(c *load.Config, s *Sizes) {
+	{"connect", "Opening connections", true, connectFigures, func(c *load.Config, s *Sizes) {
 		c.Conns, c.Silent, c.Duration = s.Connects, true, 500*time.Millisecond
 	}},
 }

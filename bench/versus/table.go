@@ -24,8 +24,9 @@ type Row struct {
 	Figures    map[string]Spread `json:"figures"`
 	ToBaseline map[string]Spread `json:"to_baseline,omitempty"` // ratios, taken round by round
 	ToBest     map[string]Spread `json:"to_best,omitempty"`
-	Proof      string            `json:"proof"`                // "passed", or what was wrong
-	Bottleneck string            `json:"bottleneck,omitempty"` // how the load limited the figures, if it did
+	Proof      string            `json:"proof"`               // "passed", or what was wrong
+	Limited    string            `json:"limited,omitempty"`   // how the load generator was the limit, if it was
+	Disturbed  string            `json:"disturbed,omitempty"` // how others used the server's core, if they did
 }
 
 // table computes one.
@@ -45,16 +46,14 @@ func (c *Comparison) table(scenario Scenario) Table {
 			}
 		}
 		row.Proof = c.proof(scenario.Name, server.Name)
-		if row.Bottleneck = c.bottleneck(scenario.Name, server.Name); row.Bottleneck != "" {
-			t.Remarks = append(t.Remarks, mark+" "+server.Name+": "+row.Bottleneck)
+		if scenario.Timed {
+			row.Limited, row.Disturbed = c.limits(scenario.Name, server.Name)
 		}
 		t.Rows = append(t.Rows, row)
 	}
+	t.Remarks = remarks(t.Rows)
 	return t
 }
-
-// mark stands at a figure that the load generator has limited.
-const mark = "†"
 
 // proof is what was wrong in any round.
 func (c *Comparison) proof(scenario, server string) string {
@@ -79,26 +78,6 @@ func (c *Comparison) proof(scenario, server string) string {
 		return "–"
 	}
 	return "passed"
-}
-
-// bottleneck says in how many rounds the load was the limit, and why in the
-// last of them.
-func (c *Comparison) bottleneck(scenario, server string) string {
-	limited, measured, why := 0, 0, ""
-	for _, m := range c.of(scenario, server) {
-		if m == nil || m.Result == nil {
-			continue
-		}
-		measured++
-		if m.Result.Load.WasBottleneck {
-			limited++
-			why = strings.Join(m.Result.Warnings, "; ")
-		}
-	}
-	if limited == 0 {
-		return ""
-	}
-	return fmt.Sprintf("in %d of %d rounds %s", limited, measured, why)
 }
 
 // Headings names the columns.
@@ -129,8 +108,8 @@ func (t *Table) cells(row *Row) []string {
 	cells := []string{row.Server}
 	for i, f := range t.figures {
 		value := row.Figures[f.Name].text(f.Format, f.Best)
-		if i == 0 && row.Bottleneck != "" {
-			value += " " + mark
+		if i == 0 {
+			value += row.marks()
 		}
 		cells = append(cells, value)
 		if f.Ratio && t.baseline != "" {
