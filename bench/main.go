@@ -45,19 +45,20 @@ const (
 var errFailed = errors.New("failed")
 
 var cli struct {
-	Fanout  fanoutCommand  `cmd:"" help:"One room: everybody hears every message."`
-	Echo    echoCommand    `cmd:"" help:"Round trip of lone connections, each in a room of its own."`
-	Rooms   roomsCommand   `cmd:"" help:"Many rooms at once."`
-	Idle    idleCommand    `cmd:"" help:"Hold connections, and watch the server's memory and processor."`
-	Connect connectCommand `cmd:"" help:"Open connections as fast as they are accepted, or at a rate."`
-	Churn   churnCommand   `cmd:"" help:"Visitors connect, say something and leave, at a rate."`
-	Storm   stormCommand   `cmd:"" help:"All connections drop at once and come back, again and again."`
-	Slow    slowCommand    `cmd:"" help:"A share of the members stops reading."`
-	Ramp    rampCommand    `cmd:"" help:"Add connections under load until the first limit is met."`
-	Soak    soakCommand    `cmd:"" help:"Hours of moderate load; shows what grows."`
-	Peers   peersCommand   `cmd:"" help:"Throng and chat servers on other libraries beside each other."`
-	Compare compareCommand `cmd:"" help:"Ratios of two runs, with their noise."`
-	Floor   floorCommand   `cmd:"" help:"What the machine itself allows, without a server."`
+	Fanout   fanoutCommand   `cmd:"" help:"One room: everybody hears every message."`
+	Echo     echoCommand     `cmd:"" help:"Round trip of lone connections, each in a room of its own."`
+	Rooms    roomsCommand    `cmd:"" help:"Many rooms at once."`
+	Idle     idleCommand     `cmd:"" help:"Hold connections, and watch the server's memory and processor."`
+	Connect  connectCommand  `cmd:"" help:"Open connections as fast as they are accepted, or at a rate."`
+	Churn    churnCommand    `cmd:"" help:"Visitors connect, say something and leave, at a rate."`
+	Storm    stormCommand    `cmd:"" help:"All connections drop at once and come back, again and again."`
+	Slow     slowCommand     `cmd:"" help:"A share of the members stops reading."`
+	Ramp     rampCommand     `cmd:"" help:"Add connections under load until the first limit is met."`
+	Soak     soakCommand     `cmd:"" help:"Hours of moderate load; shows what grows."`
+	Peers    peersCommand    `cmd:"" help:"Throng and chat servers on other libraries beside each other."`
+	Standard standardCommand `cmd:"" help:"The standard set: measures everything that docs/benchmarks.md says."`
+	Compare  compareCommand  `cmd:"" help:"Ratios of two runs, with their noise."`
+	Floor    floorCommand    `cmd:"" help:"What the machine itself allows, without a server."`
 }
 
 func main() {

@@ -1,6 +1,7 @@
 package versus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Plan struct {
 	Scenarios []Scenario
 	Sizes     Sizes
 	Rounds    int
+	Kind      string // what the servers are called in tables, if not servers
 	Baseline  string // the name of the server that all are put in relation to; it need not take part
 }
 
@@ -52,7 +54,7 @@ type Comparison struct {
 	Tables       []Table            `json:"tables"`
 	Measurements []Measurement      `json:"measurements"`
 
-	scenarios []Scenario
+	kind string
 }
 
 // Measure makes one run of a scenario against a server that it starts and stops.
@@ -62,7 +64,7 @@ type Measure func(ctx context.Context, server Server, apply func(*load.Config)) 
 // server that fails is noted, and the others go on. When ctx ends, what was
 // measured until then is what there is.
 func Run(ctx context.Context, plan *Plan, measure Measure, progress func(*Measurement)) *Comparison {
-	c := &Comparison{Schema: Schema, Rounds: plan.Rounds, Servers: plan.Servers, scenarios: plan.Scenarios}
+	c := &Comparison{Schema: Schema, Rounds: plan.Rounds, Servers: plan.Servers, kind: cmp.Or(plan.Kind, "server")}
 	if slices.ContainsFunc(plan.Servers, func(s Server) bool { return s.Name == plan.Baseline }) && len(plan.Servers) > 1 {
 		c.Baseline = plan.Baseline
 	}

@@ -16,6 +16,7 @@ type Table struct {
 
 	figures  []Figure
 	baseline string
+	kind     string
 }
 
 // Row is one server's figures, by the names that Figure gives them.
@@ -31,7 +32,7 @@ type Row struct {
 
 // table computes one.
 func (c *Comparison) table(scenario Scenario) Table {
-	t := Table{Scenario: scenario.Name, Title: scenario.Title, figures: scenario.Figures, baseline: c.Baseline}
+	t := Table{Scenario: scenario.Name, Title: scenario.Title, figures: scenario.Figures, baseline: c.Baseline, kind: c.kind}
 	for _, server := range c.Servers {
 		row := Row{Server: server.Name, Figures: map[string]Spread{}, ToBaseline: map[string]Spread{}, ToBest: map[string]Spread{}}
 		for i := range scenario.Figures {
@@ -82,7 +83,7 @@ func (c *Comparison) proof(scenario, server string) string {
 
 // Headings names the columns.
 func (t *Table) Headings() []string {
-	headings := []string{"server"}
+	headings := []string{t.kind}
 	for _, f := range t.figures {
 		headings = append(headings, f.Title)
 		if f.Ratio && t.baseline != "" {
