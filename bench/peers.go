@@ -29,14 +29,15 @@ type contest struct {
 
 type peersCommand struct {
 	contest
-	Scenario []string `help:"Only these scenarios (${scenarios})." placeholder:"NAME" group:"Load"`
-	Members  count    `help:"Members of the room." default:"2k" group:"Load"`
-	Idle     count    `help:"Connections to hold; what the open-file limit allows, if that is less." default:"18k" group:"Load"`
-	Connects count    `help:"Connections to open." default:"10k" group:"Load"`
-	JSON     string   `name:"json" help:"Write all results here." placeholder:"FILE" type:"path" group:"Reports"`
-	Markdown string   `help:"Write the tables here." placeholder:"FILE" type:"path" group:"Reports"`
-	HTML     string   `name:"html" help:"Write a page, peers.html, into this directory." placeholder:"DIR" type:"path" group:"Reports"`
-	PNG      string   `name:"png" help:"Write pictures into this directory." placeholder:"DIR" type:"path" group:"Reports"`
+	Scenario []string      `help:"Only these scenarios (${scenarios})." placeholder:"NAME" group:"Load"`
+	Members  count         `help:"Members of the room." default:"2k" group:"Load"`
+	Idle     count         `help:"Connections to hold; what the open-file limit allows, if that is less." default:"18k" group:"Load"`
+	Hold     time.Duration `help:"How long to hold them until their memory is measured." default:"2s" group:"Load"`
+	Connects count         `help:"Connections to open." default:"10k" group:"Load"`
+	JSON     string        `name:"json" help:"Write all results here." placeholder:"FILE" type:"path" group:"Reports"`
+	Markdown string        `help:"Write the tables here." placeholder:"FILE" type:"path" group:"Reports"`
+	HTML     string        `name:"html" help:"Write a page, peers.html, into this directory." placeholder:"DIR" type:"path" group:"Reports"`
+	PNG      string        `name:"png" help:"Write pictures into this directory." placeholder:"DIR" type:"path" group:"Reports"`
 }
 
 // Help shows an example.
@@ -62,7 +63,7 @@ func (c *peersCommand) Run(ctx context.Context) error {
 	sizes := versus.Standard
 	sizes.Members, sizes.Senders = int(c.Members), min(sizes.Senders, int(c.Members))
 	sizes.Idle, sizes.Connects = int(c.Idle), int(c.Connects)
-	sizes.Warmup, sizes.Duration = c.Warmup, c.Duration
+	sizes.Warmup, sizes.Duration, sizes.Hold = c.Warmup, c.Duration, c.Hold
 	arena, err := c.enter(ctx)
 	if err != nil {
 		return err

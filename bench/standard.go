@@ -33,8 +33,11 @@ const (
 	growthRounds     = 2
 )
 
-// growing are the sizes at which costs have to stay the same.
+// growing are the sizes at which costs have to stay the same. At one of them
+// they are laid beside what the machine allows.
 var growing = []int{1000, 4000, 18_000}
+
+const floorSize = 1
 
 // Help shows an example.
 func (*standardCommand) Help() string { return "bench standard --docs docs/benchmarks.md" }
@@ -80,18 +83,16 @@ type findings struct {
 
 // measure runs the standard set.
 func (c *standardCommand) measure(ctx context.Context) (*findings, error) {
-	const frame = 74 // bytes of a message of 64 with a nickname and a head, about
-	raiseFiles(2*maxFloorConns + spareFiles)
-	ground, err := floor.Measure(floor.Config{Conns: versus.Standard.Members, Bytes: frame, Duration: standardDuration})
-	if err != nil {
-		return nil, err
-	}
 	all := &contest{Throng: c.Throng, Peers: c.Peers, Rounds: c.Rounds, Duration: standardDuration, Warmup: standardWarmup}
 	arena, err := all.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer arena.leave()
+	ground, err := arena.floor(ctx, growing[floorSize])
+	if err != nil {
+		return nil, err
+	}
 	sizes := versus.Standard
 	sizes.Warmup, sizes.Duration, sizes.Connects = standardWarmup, standardDuration, standardConnects
 	results := &findings{floor: ground}
@@ -105,7 +106,25 @@ func (c *standardCommand) measure(ctx context.Context) (*findings, error) {
 	return results, nil
 }
 
-// growth is a comparison of a server with itself, at other sizes.
+// floor is what the machine allows on the cores of server and load.
+func (a *arena) floor(ctx context.Context, conns int) (report.Floor, error) {
+	const frame = 74 // bytes of a message of 64 with a nickname and a head, about
+	conns = min(conns, idleLimit()/2)
+	address, err := freeAddress()
+	if err != nil {
+		return report.Floor{}, err
+	}
+	// It is idle, and only there to say where the other side of an echo belongs.
+	process, err := a.spawn(ctx, strings.ReplaceAll(a.servers[0].Command, "{address}", address), address)
+	if err != nil {
+		return report.Floor{}, err
+	}
+	defer process.Stop()
+	return floor.Measure(floor.Config{Conns: conns, Bytes: frame, Duration: standardDuration, Server: process.PID()})
+}
+
+// growth is a comparison of a server with itself, at other sizes. There is one
+// sender, so that each delivery is a write of its own.
 func growth(server versus.Server, sizes versus.Sizes, rounds int) *versus.Plan {
 	p := &versus.Plan{Kind: "connections", Sizes: sizes, Rounds: rounds}
 	for _, conns := range growing {
@@ -115,6 +134,7 @@ func growth(server versus.Server, sizes versus.Sizes, rounds int) *versus.Plan {
 		p.Servers = append(p.Servers, sized)
 	}
 	p.Baseline = p.Servers[0].Name
+	p.Sizes.Senders = 1
 	for _, s := range versus.Scenarios {
 		if s.Name == "fanout-1" || s.Name == "idle" {
 			p.Scenarios = append(p.Scenarios, s)
@@ -186,18 +206,25 @@ func serverTable(servers []versus.Server) string {
 
 // floorTable lays Throng beside what the machine itself allows.
 func (f *findings) floorTable() string {
-	own := func(scenario, figure string) float64 { return tableOf(f.peers, scenario).Rows[0].Figures[figure].Median }
+	lone := tableOf(f.growth, "fanout-1").Rows[floorSize].Figures["cpu_per_delivery_ns"].Median
+	burst := tableOf(f.peers, "fanout-16").Rows[0].Figures["cpu_per_delivery_ns"].Median
+	echo := tableOf(f.peers, "echo").Rows[0].Figures["p50_ns"].Median
+	write := fmt.Sprintf("write(2) of %d B to one of %s sockets", f.floor.Bytes, report.Number(float64(f.floor.Conns)))
 	var b strings.Builder
-	b.WriteString("| | the machine | Throng | ratio |\n| --- | ---: | ---: | ---: |\n")
+	fmt.Fprintf(&b, "    go run ./bench floor --conns %d\n\n", f.floor.Conns)
+	b.WriteString("| the machine | | Throng | | ratio |\n| --- | ---: | --- | ---: | ---: |\n")
 	for _, row := range []struct {
-		what          string
-		floor, throng float64
+		machine string
+		floor   float64
+		own     string
+		throng  float64
 	}{
-		{"one write(2) to one of 2,000 sockets; processor time of a delivery, 1 in flight", f.floor.WriteNs, own("fanout-1", "cpu_per_delivery_ns")},
-		{"the same; processor time of a delivery, 16 in flight", f.floor.WriteNs, own("fanout-16", "cpu_per_delivery_ns")},
-		{"round trip of a bare epoll echo, median; of a lone connection", float64(f.floor.EchoP50Ns), own("echo", "p50_ns")},
+		{write, f.floor.WriteNs, "processor time of a delivery, one message at a time", lone},
+		{write, f.floor.WriteNs, "processor time of a delivery, 8 senders with 16 in flight", burst},
+		{"round trip of a bare epoll echo", float64(f.floor.EchoP50Ns), "round trip of a lone connection", echo},
 	} {
-		fmt.Fprintf(&b, "| %s | %s | %s | %.2f |\n", row.what, report.Duration(int64(row.floor)), report.Duration(int64(row.throng)), row.throng/row.floor)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %.2f |\n", row.machine, report.Duration(int64(row.floor)), row.own,
+			report.Duration(int64(row.throng)), row.throng/row.floor)
 	}
-	return "    go run ./bench floor --conns 2k\n\n" + b.String()
+	return b.String()
 }

@@ -7,11 +7,13 @@ import (
 	"throng/bench/report"
 )
 
-// From these shares of the time on, a server has used up its core, or others
-// have taken it away.
+// From these shares of the time on, a server has used up its core, others have
+// taken it away, or neither server nor load ran. One of the two always has
+// something to do in a closed loop: if neither runs, the machine has paused.
 const (
-	fullShare  = 0.95
-	takenShare = 0.10
+	fullShare   = 0.95
+	takenShare  = 0.10
+	pausedShare = 0.20
 )
 
 // Marks at figures that are worth less than they look.
@@ -21,10 +23,10 @@ const (
 )
 
 // limits says in how many rounds the load generator was the limit, and for how
-// much of the time others used the server's core. While a server is busy all the
+// much of the time others used the server's core or nobody did. While a server is busy all the
 // time it does not matter how the load fares.
 func (c *Comparison) limits(scenario, server string) (limited, disturbed string) {
-	rounds, measured, why, taken := 0, 0, "", 0.0
+	rounds, measured, why, taken, paused := 0, 0, "", 0.0, 0.0
 	for _, m := range c.of(scenario, server) {
 		if m == nil || m.Result == nil {
 			continue
@@ -32,6 +34,9 @@ func (c *Comparison) limits(scenario, server string) (limited, disturbed string)
 		measured++
 		s := m.server()
 		taken = max(taken, s.WaitedShare)
+		if m.Result.Delivery.Sent > 0 && m.Result.Plan.Rate == 0 {
+			paused = max(paused, 1-s.CPUShare-m.Result.Load.CPUShare)
+		}
 		if m.Result.Load.WasBottleneck && s.CPUShare <= fullShare {
 			rounds++
 			why = reason(&m.Result.Load)
@@ -40,9 +45,14 @@ func (c *Comparison) limits(scenario, server string) (limited, disturbed string)
 	if rounds > 0 {
 		limited = fmt.Sprintf("in %d of %d rounds (%s)", rounds, measured, why)
 	}
+	var disturbances []string
 	if taken > takenShare {
-		disturbed = fmt.Sprintf("up to %.0f %%", 100*taken)
+		disturbances = append(disturbances, fmt.Sprintf("others had the server's core for up to %.0f %% of the time", 100*taken))
 	}
+	if paused > pausedShare {
+		disturbances = append(disturbances, fmt.Sprintf("neither server nor load ran for up to %.0f %% of the time", 100*paused))
+	}
+	disturbed = strings.Join(disturbances, ", ")
 	return limited, disturbed
 }
 
@@ -86,7 +96,7 @@ func remarks(rows []Row) (remarks []string) {
 			strings.Join(limited, "; ")+".")
 	}
 	if disturbed != nil {
-		remarks = append(remarks, disturbedMark+" Other processes kept the server from its core for a part of the time: "+strings.Join(disturbed, "; ")+".")
+		remarks = append(remarks, disturbedMark+" The machine was not theirs alone, in the worst round: "+strings.Join(disturbed, "; ")+".")
 	}
 	return remarks
 }

@@ -16,10 +16,12 @@ type Sizes struct {
 	Connects int // connections that are opened
 	Warmup   time.Duration
 	Duration time.Duration
+	Hold     time.Duration // of idle connections, before their memory is measured
 }
 
 // Standard are the sizes that published figures are of.
-var Standard = Sizes{Members: 2000, Senders: 8, Bytes: 64, Idle: 18_000, Connects: 10_000, Warmup: time.Second, Duration: 4 * time.Second}
+var Standard = Sizes{Members: 2000, Senders: 8, Bytes: 64, Idle: 18_000, Connects: 10_000, Warmup: time.Second, Duration: 4 * time.Second,
+	Hold: 2 * time.Second}
 
 // Scenario is what each server goes through. Its first figure is the one that
 // it is for.
@@ -55,7 +57,7 @@ var Scenarios = []Scenario{
 	{"idle", "Idle connections", false, idleFigures, func(c *load.Config, s *Sizes) {
 		// Long enough for what a server lets go of at once, and well within the
 		// five seconds that the figure is defined by.
-		c.Conns, c.Silent, c.Duration = s.Idle, true, 2*time.Second
+		c.Conns, c.Silent, c.Duration = s.Idle, true, s.Hold
 	}},
 	{"connect", "Opening connections", true, connectFigures, func(c *load.Config, s *Sizes) {
 		c.Conns, c.Silent, c.Duration = s.Connects, true, 500*time.Millisecond
