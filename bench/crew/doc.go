@@ -1,0 +1,16 @@
+// Package crew lets several client processes act as one, because a process may
+// hold no more than some thousands of descriptors and use no more than a core.
+//
+// The leader starts the members as copies of its own program and talks to them
+// in JSON lines over their standard input and output. It waits for all at two
+// points only: before the load begins, so that it begins everywhere at the same
+// time, and after the last message was sent, when everybody learns how many
+// each sender sent and can tell what is missing.
+//
+//	member                      leader
+//	Ready          ──────►      (all are) ──────►  Begin, at a time to come
+//	Sample …       ──────►      one line a second
+//	Sent           ──────►      (all are) ──────►  Totals
+//	Part, or Error ──────►      Combine
+//	               ◄──────      Cut: end now
+package crew

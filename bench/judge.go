@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"throng/bench/picture"
+	"throng/bench/report"
+)
+
+// judge decides whether the server kept its promises, and whether the figures
+// are worth what they seem.
+func judge(r *report.Result, flags *common) {
+	p := &r.Proof
+	fail := func(count int64, what string) {
+		if count > 0 {
+			r.Failures = append(r.Failures, fmt.Sprintf("%s %s", report.Number(float64(count)), what))
+		}
+	}
+	fail(p.Missing, "deliveries missing")
+	fail(p.Duplicated, "duplicated")
+	fail(p.Reordered, "reordered")
+	fail(p.Corrupted, "corrupted")
+	fail(p.Misdelivered, "delivered to the wrong room")
+	fail(p.Closed, "connections closed by the server")
+	if flags.Order == "total" {
+		fail(p.Diverged, "in another order than the room's first receiver saw")
+		if !p.OneOrder && p.Missing+p.Diverged == 0 && r.CutShort == "" && r.Plan.Rooms == 1 && r.Storm == nil {
+			r.Failures = append(r.Failures, "the client processes saw different orders")
+		}
+	}
+	if r.Limit == "" { // a ramp goes on until connections fail
+		fail(r.Connect.Failed, "connections failed to open")
+	}
+	for _, condition := range flags.FailIf {
+		if met := condition.Check(r); met != "" {
+			r.Failures = append(r.Failures, met)
+		}
+	}
+	warn(r)
+}
+
+// warn says why figures may be those of the load generator.
+func warn(r *report.Result) {
+	l := &r.Load
+	if !l.WasBottleneck {
+		return
+	}
+	why := fmt.Sprintf("its busiest process used %.0f %% of a core", 100*l.CPUShare)
+	switch {
+	case l.WaitedShare > 0.1:
+		why = fmt.Sprintf("other processes kept it from a core for %.0f %% of the time", 100*l.WaitedShare)
+	case r.Delivery.LateSends > 0:
+		why = fmt.Sprintf("%d messages were sent late, one by %s", r.Delivery.LateSends, report.Duration(r.Delivery.LatestSend))
+	}
+	r.Warnings = append(r.Warnings, "the load generator was a bottleneck ("+why+"): the server may be better than these figures")
+}
+
+// publish writes the reports.
+func publish(r *report.Result, flags *common) error {
+	err := report.Summary(os.Stdout, r)
+	for _, file := range []struct {
+		name  string
+		write func(*report.Result) ([]byte, error)
+	}{
+		{flags.JSON, report.JSON},
+		{flags.CSV, func(r *report.Result) ([]byte, error) { return report.CSV(r.Samples), nil }},
+		{flags.HTML, picture.HTML},
+		{flags.PNG, func(r *report.Result) ([]byte, error) { return picture.PNG(r) }},
+	} {
+		if file.name == "" {
+			continue
+		}
+		content, problem := file.write(r)
+		if problem == nil {
+			problem = os.WriteFile(file.name, content, 0o644)
+		}
+		err = errors.Join(err, problem)
+	}
+	if err == nil && len(r.Failures) > 0 {
+		return errFailed
+	}
+	return err
+}

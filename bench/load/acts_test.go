@@ -1,0 +1,124 @@
+package load_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"throng/bench/liar"
+	"throng/bench/load"
+	"throng/bench/report"
+)
+
+// runUntil ends a run once a condition holds, which is looked at each second.
+func runUntil(t *testing.T, config load.Config, enough func() bool) *report.Result {
+	t.Helper()
+	config.Messages, config.Duration = 0, time.Hour
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.OnSample = func(report.Sample) {
+		if enough() {
+			r.Cut("enough")
+		}
+	}
+	if err := r.Go(); err != nil {
+		t.Fatal(err)
+	}
+	return load.Combine([]*load.Part{r.Part()})
+}
+
+// clean fails the test if anything is wrong with what was delivered.
+func clean(t *testing.T, p *report.Proof) {
+	t.Helper()
+	if n := p.Missing + p.Duplicated + p.Reordered + p.Diverged + p.Corrupted + p.Misdelivered + p.Closed; n != 0 || p.Received == 0 {
+		t.Errorf("%d received; accusations: missing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, closed %v",
+			p.Received, p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.CloseReasons)
+	}
+}
+
+func TestChurnAccusesNoHonestServer(t *testing.T) {
+	t.Parallel()
+	server := &liar.Server{}
+	config := start(t, server)
+	config.Visitors, config.Rate, config.Window, config.Act = 10, 100, 0, &load.Churn{Rate: 100}
+	result := runUntil(t, config, func() bool { return server.Joined() > members+50 })
+	clean(t, &result.Proof)
+	if result.Churn.Visits == 0 || result.Connect.AtStart != members || result.Connect.Opened <= members {
+		t.Errorf("%d visits, %d opened, %d of them at the start", result.Churn.Visits, result.Connect.Opened, result.Connect.AtStart)
+	}
+}
+
+func TestStormsAccuseNoHonestServer(t *testing.T) {
+	t.Parallel()
+	server := &liar.Server{}
+	config := start(t, server)
+	config.Act = &load.Storm{Calm: 20 * time.Millisecond}
+	result := runUntil(t, config, func() bool { return server.Joined() > 5*members })
+	clean(t, &result.Proof)
+	if result.Storm == nil || result.Storm.Rounds < 4 {
+		t.Errorf("storms: %+v, want at least 4", result.Storm)
+	}
+}
+
+func TestSlowMembersMissNothingFromAPatientServer(t *testing.T) {
+	t.Parallel()
+	config := start(t, &liar.Server{})
+	config.Act = &load.Slow{Share: 0.5}
+	result := run(t, config)
+	clean(t, &result.Proof)
+	if result.Slow.Members != members/2 || result.Slow.Closed != 0 || result.Proof.Received != due {
+		t.Errorf("%d slow members, %d closed, %d received", result.Slow.Members, result.Slow.Closed, result.Proof.Received)
+	}
+}
+
+func TestARampNamesItsFirstLimit(t *testing.T) {
+	t.Parallel()
+	server := &liar.Server{AnswerAfter: 15, Answer: func(w io.Writer, _ *http.Request) {
+		io.WriteString(w, "HTTP/1.1 503 Service Unavailable\r\n\r\nfull")
+	}}
+	config := start(t, server)
+	config.Messages, config.Opening, config.Act = 0, 1, &load.Ramp{From: 5, Limit: time.Hour}
+	result := run(t, config)
+	clean(t, &result.Proof)
+	if want := "at 15 connections: a connection failed: upgrade refused: 503 Service Unavailable: full"; result.Limit != want {
+		t.Errorf("limit %q, want %q", result.Limit, want)
+	}
+}
+
+func TestRoomsAreApart(t *testing.T) {
+	t.Parallel()
+	// A server with one room delivers everything to everybody: to members of
+	// the other rooms that is none of theirs.
+	config := start(t, &liar.Server{})
+	config.Rooms, config.Senders, config.Messages = 4, 1, 10
+	p := run(t, config).Proof
+	if want := int64(4 * 10 * members * 3 / 4); p.Misdelivered != want || p.Missing != 0 {
+		t.Errorf("%d misdelivered, want %d; %d missing", p.Misdelivered, want, p.Missing)
+	}
+}
+
+func TestASilentServerIsNoHang(t *testing.T) {
+	t.Parallel()
+	config := start(t, &liar.Server{Lie: func(liar.Delivery) [][]byte { return nil }})
+	config.Messages, config.Patience = 5, 100*time.Millisecond
+	p := run(t, config).Proof
+	if p.Received != 0 || p.Missing != senders*5*members {
+		t.Errorf("%d received, %d missing", p.Received, p.Missing)
+	}
+}
+
+func TestTheAnswerNamesTheErrorOfAFailedRun(t *testing.T) {
+	t.Parallel()
+	config := start(t, &liar.Server{Answer: func(w io.Writer, _ *http.Request) { io.WriteString(w, "SSH-2.0-x\r\n") }})
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Go(); err == nil || !strings.Contains(err.Error(), "not HTTP/1.1") {
+		t.Errorf("got %v", err)
+	}
+}

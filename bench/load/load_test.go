@@ -1,0 +1,226 @@
+package load_test
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"throng/bench/liar"
+	"throng/bench/load"
+	"throng/bench/report"
+)
+
+// A run of the tests: so many members, of whom two send so many messages each.
+const (
+	members  = 20
+	senders  = 2
+	messages = 50
+	due      = members * senders * messages
+)
+
+// start serves a liar for the length of a test.
+func start(t *testing.T, server *liar.Server) load.Config {
+	t.Helper()
+	u, err := url.Parse(server.Start())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return load.Config{
+		Server: netip.MustParseAddrPort(u.Host), Host: u.Host, Path: u.Path,
+		Conns: members, Rooms: 1, Senders: senders, Window: 3, Size: 64, Messages: messages, Duration: time.Minute,
+		Opening: 8, Handshake: 10 * time.Second, Patience: 2 * time.Second, Seed: 1, Run: 5, Processes: 1,
+	}
+}
+
+// run makes a run.
+func run(t *testing.T, config load.Config) *report.Result {
+	t.Helper()
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Go(); err != nil {
+		t.Fatal(err)
+	}
+	return load.Combine([]*load.Part{r.Part()})
+}
+
+// at lies to one member only, at one of its deliveries.
+func at(member, n int, lie func(frame []byte) [][]byte) func(liar.Delivery) [][]byte {
+	return func(d liar.Delivery) [][]byte {
+		if d.Member == member && d.N == n {
+			return lie(d.Frame)
+		}
+		return [][]byte{d.Frame}
+	}
+}
+
+func TestAnHonestServerPasses(t *testing.T) {
+	result := run(t, start(t, &liar.Server{}))
+	p := &result.Proof
+	if p.Sent != senders*messages || p.Expected != due || p.Received != due || !p.OneOrder {
+		t.Errorf("sent %d, expected %d, received %d, one order %v", p.Sent, p.Expected, p.Received, p.OneOrder)
+	}
+	if n := p.Missing + p.Duplicated + p.Reordered + p.Diverged + p.Corrupted + p.Misdelivered + p.Closed; n != 0 {
+		t.Errorf("%d false accusations: %+v", n, p)
+	}
+	if result.Latency.Corrected.Count != due || result.Latency.Last.Count != senders*messages {
+		t.Errorf("%d deliveries and %d broadcasts were measured, want %d and %d",
+			result.Latency.Corrected.Count, result.Latency.Last.Count, due, senders*messages)
+	}
+	if result.Connect.Opened != members || result.Connect.Handshake.Count != members {
+		t.Errorf("%d opened, %d handshakes measured", result.Connect.Opened, result.Connect.Handshake.Count)
+	}
+}
+
+func TestLiesAreFoundAndNamed(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		lie  func(liar.Delivery) [][]byte
+		want report.Proof
+	}{
+		{"drop one", at(7, 30, func([]byte) [][]byte { return nil }), report.Proof{Missing: 1}},
+		{"drop each tenth", func(d liar.Delivery) [][]byte {
+			if d.N%10 == 0 {
+				return nil
+			}
+			return [][]byte{d.Frame}
+		}, report.Proof{Missing: due / 10}},
+		{"send one twice", at(7, 30, func(f []byte) [][]byte { return [][]byte{f, f} }), report.Proof{Duplicated: 1}},
+		{"corrupt a byte", at(7, 30, func(f []byte) [][]byte {
+			f = slices.Clone(f)
+			f[len(f)-1] ^= 1
+			return [][]byte{f}
+		}), report.Proof{Corrupted: 1}},
+		{"swap two", swap(7, 30), report.Proof{Reordered: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, start(t, &liar.Server{Lie: test.lie})).Proof
+			if got.Missing != test.want.Missing || got.Duplicated != test.want.Duplicated ||
+				got.Reordered != test.want.Reordered || got.Corrupted != test.want.Corrupted {
+				t.Errorf("missing %d, duplicated %d, reordered %d, corrupted %d; want %d, %d, %d, %d", got.Missing, got.Duplicated,
+					got.Reordered, got.Corrupted, test.want.Missing, test.want.Duplicated, test.want.Reordered, test.want.Corrupted)
+			}
+			if len(got.Findings) == 0 {
+				t.Error("no finding names it")
+			}
+		})
+	}
+}
+
+// swap holds a frame of one member back until it has the next of that sender.
+func swap(member, n int) func(liar.Delivery) [][]byte {
+	var held []byte
+	return func(d liar.Delivery) [][]byte {
+		switch {
+		case d.Member == member && d.N == n:
+			held = d.Frame
+			return nil
+		case d.Member == member && held != nil && sameSender(held, d.Frame):
+			late := held
+			held = nil
+			return [][]byte{d.Frame, late}
+		}
+		return [][]byte{d.Frame}
+	}
+}
+
+// sameSender reports whether two frames carry messages of one sender.
+func sameSender(a, b []byte) bool {
+	name := func(f []byte) string { text, _, _ := strings.Cut(string(f), ": "); return text }
+	return name(a) == name(b)
+}
+
+func TestClosedConnectionsAreCountedWithTheirCodes(t *testing.T) {
+	server := &liar.Server{HangCode: 1013, Hang: func(member int) int {
+		if member >= members-2 {
+			return 30
+		}
+		return 0
+	}}
+	config := start(t, server)
+	config.Senders, config.Opening = 1, 1 // the sender joins first, and stays
+	p := run(t, config).Proof
+	if p.Closed != 2 || len(p.CloseReasons) != 1 || p.CloseReasons[0].Error != "close 1013" || p.Missing != 0 {
+		t.Errorf("closed %d, reasons %v, missing %d", p.Closed, p.CloseReasons, p.Missing)
+	}
+}
+
+// The corrected latency contains what a stall kept from being sent; the raw one
+// only knows the few messages that were under way.
+func TestAStallIsNotOmitted(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	server := &liar.Server{Stall: func(n int) {
+		if n == 20 {
+			time.Sleep(stall)
+		}
+	}}
+	config := start(t, server)
+	config.Rate, config.Window, config.Messages = 1000, 1, 200
+	l := run(t, config).Latency
+	if l.Raw.Max < int64(stall) || l.Corrected.Max < int64(stall) {
+		t.Errorf("the longest are %s raw and %s corrected, under the stall of %s",
+			report.Duration(l.Raw.Max), report.Duration(l.Corrected.Max), stall)
+	}
+	if l.Corrected.Mean < 2*l.Raw.Mean {
+		t.Errorf("means: corrected %.0f, raw %.0f; messages that could not be sent are not counted", l.Corrected.Mean, l.Raw.Mean)
+	}
+}
+
+// A server that does not read for a while makes the load late, and loses nothing.
+func TestWhatTheServerDoesNotReadIsKept(t *testing.T) {
+	release := make(chan struct{})
+	server := &liar.Server{Stall: func(n int) {
+		if n == 1 {
+			<-release
+		}
+	}}
+	config := start(t, server)
+	config.Conns, config.Rate, config.Window, config.Size, config.Messages = 2, 1000, 0, 100_000, 60
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := 0
+	r.OnSample = func(report.Sample) {
+		if samples++; samples == 1 {
+			close(release)
+		}
+	}
+	if err := r.Go(); err != nil {
+		t.Fatal(err)
+	}
+	p := load.Combine([]*load.Part{r.Part()}).Proof
+	clean(t, &p)
+	if want := int64(2 * 2 * 60); p.Received != want {
+		t.Errorf("%d received, want %d", p.Received, want)
+	}
+}
+
+// Above what one source address has ports for, others of 127.0.0.0/8 are used.
+func TestSourceAddressesRotate(t *testing.T) {
+	var mu sync.Mutex
+	from := make(map[string]int)
+	server := &liar.Server{Arrive: func(r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		host, _, _ := strings.Cut(r.RemoteAddr, ":")
+		from[host]++
+	}}
+	config := start(t, server)
+	config.Sources, config.Conns, config.Messages = true, 4010, 1
+	config.Process, config.Processes = 0, 200 // every 200th of them, 21 in all
+	config.Senders = 1
+	p := run(t, config).Proof
+	clean(t, &p)
+	if len(from) != 2 || from["127.1.0.2"] != 20 || from["127.1.0.3"] != 1 {
+		t.Errorf("connections came from %v", from)
+	}
+}

@@ -1,0 +1,98 @@
+package load
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"throng/bench/report"
+	"throng/bench/target"
+)
+
+// mark is the state of all counters at one moment.
+type mark struct {
+	at       int64
+	sent     int64
+	received int64
+	bytesIn  int64
+	server   target.Usage
+	own      time.Duration // processor time of this process
+	waited   time.Duration // for which its loop was ready, but had no processor
+	kernel   int64         // bytes that the kernel has for sockets and descriptors
+}
+
+// marks are the moments that figures are differences of.
+type marks struct {
+	before, opened, start, end mark
+	saved                      mark // of the last sample
+	idle                       int64
+	heap                       int64 // of this process, before it made anything
+	rssPeak                    int64
+	fdsPeak, threadsPeak       int
+	goroutinesPeak             int
+}
+
+// mark notes the counters of this moment.
+func (r *Run) mark() mark {
+	m := mark{at: r.now, received: r.account.Received, bytesIn: r.bytesIn, own: ownCPU(), waited: target.Waited(), sent: r.sent}
+	if r.config.PID != 0 {
+		// A server that has died shows in its connections.
+		m.server, _ = target.Measure(r.config.PID)
+		m.kernel = target.KernelMemory()
+		r.marks.rssPeak = max(r.marks.rssPeak, m.server.RSS)
+		r.marks.fdsPeak = max(r.marks.fdsPeak, m.server.FDs)
+		r.marks.threadsPeak = max(r.marks.threadsPeak, m.server.Threads)
+	}
+	return m
+}
+
+// ownCPU is the processor time that this process has used.
+func ownCPU() time.Duration {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// heapBytes is what this process's live objects take.
+func heapBytes() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// save adds a sample to the time series.
+func (r *Run) save() {
+	r.nextSave += int64(time.Second)
+	m, last := r.mark(), r.marks.saved
+	if last.at == 0 {
+		last = r.marks.before
+	}
+	seconds := float64(m.at-last.at) / 1e9
+	recent := r.latency.Roll()
+	sample := report.Sample{
+		T: float64(m.at-r.start) / 1e9, Phase: phaseNames[r.phase], Open: int64(r.present),
+		Sent: m.sent - last.sent, Received: m.received - last.received,
+		P50: recent.P50, P99: recent.P99, Max: recent.Max, Spread: recent.Spread,
+		RSS: m.server.RSS, FDs: m.server.FDs, Goroutines: r.goroutines.Count(),
+	}
+	if r.phase == opening {
+		sample.T = float64(m.at-r.began) / 1e9
+	}
+	if seconds > 0 {
+		sample.CPUShare = (m.server.CPU - last.server.CPU).Seconds() / seconds
+		sample.LoadShare = (m.own - last.own).Seconds() / seconds
+	}
+	r.marks.saved = m
+	r.marks.goroutinesPeak = max(r.marks.goroutinesPeak, sample.Goroutines)
+	r.samples = append(r.samples, sample)
+	if r.phase > opening {
+		r.act.sampled(r, &sample)
+	}
+	if r.OnSample != nil {
+		r.OnSample(sample)
+	}
+}

@@ -1,0 +1,85 @@
+// Command bench loads a WebSocket chat or broadcast server and proves what it
+// delivered: to every member of every room each message exactly once, in order
+// and unaltered.
+//
+//	go run ./bench fanout --spawn ./throng --conns 2000 --window 16
+//
+// Its parts, from below:
+//
+//	clock    one monotonic time for all client processes
+//	wire     the client's side of RFC 6455 on bytes in memory
+//	loop     an epoll loop that holds the connections
+//	latency  histograms, corrected for what a stalled server holds back
+//	proof    what each member of a room received, against what was sent
+//	target   the server as a process: started, measured, stopped
+//	load     the scenarios
+//	floor    what the machine allows without a server
+//	crew     several client processes as one
+//	report   the result, for people and for programs
+//	versus   several servers beside each other
+//	picture  plots of all that
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"throng/bench/proof"
+)
+
+// Exit codes.
+const (
+	exitError  = 1  // the run could not be made
+	exitFailed = 99 // it was made, and the server did not keep its promises
+)
+
+// errFailed is a run that was made and not passed.
+var errFailed = errors.New("failed")
+
+var cli struct {
+	Fanout   fanoutCommand   `cmd:"" help:"One room: everybody hears every message."`
+	Echo     echoCommand     `cmd:"" help:"Round trip of lone connections, each in a room of its own."`
+	Rooms    roomsCommand    `cmd:"" help:"Many rooms at once."`
+	Idle     idleCommand     `cmd:"" help:"Hold connections, and watch the server's memory and processor."`
+	Connect  connectCommand  `cmd:"" help:"Open connections as fast as they are accepted, or at a rate."`
+	Churn    churnCommand    `cmd:"" help:"Visitors connect, say something and leave, at a rate."`
+	Storm    stormCommand    `cmd:"" help:"All connections drop at once and come back, again and again."`
+	Slow     slowCommand     `cmd:"" help:"A share of the members stops reading."`
+	Ramp     rampCommand     `cmd:"" help:"Add connections under load until the first limit is met."`
+	Soak     soakCommand     `cmd:"" help:"Hours of moderate load; shows what grows."`
+	Peers    peersCommand    `cmd:"" help:"Throng and chat servers on other libraries beside each other."`
+	Standard standardCommand `cmd:"" help:"The standard set: measures everything that docs/benchmarks.md says."`
+	Compare  compareCommand  `cmd:"" help:"Ratios of two runs, with their noise."`
+	Floor    floorCommand    `cmd:"" help:"What the machine itself allows, without a server."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parser := kong.Must(&cli, kong.Name("bench"),
+		kong.Description("Loads a WebSocket chat or broadcast server and proves what it delivered.\n\n"+
+			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds."),
+		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes),
+			"servers": strings.Join(serverNames(), ", "), "scenarios": strings.Join(scenarioNames(), ", ")},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)))
+	parsed, err := parser.Parse(os.Args[1:])
+	if err == nil {
+		err = parsed.Run()
+	}
+	switch {
+	case errors.Is(err, errFailed):
+		os.Exit(exitFailed)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(exitError)
+	}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"throng/bench/liar"
+	"throng/bench/report"
+)
+
+// asMain makes the test binary be the program.
+const asMain = "THRONG_BENCH_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// bench makes the program ready to run.
+func bench(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
+	command.Env = append(os.Environ(), asMain+"=1")
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	return command, &output
+}
+
+// invoke runs the program and returns its exit code and all that it printed.
+func invoke(t *testing.T, args ...string) (code int, output string) {
+	t.Helper()
+	command, out := bench(t, args...)
+	if err := command.Run(); err != nil && command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), out.String()
+}
+
+// honest serves the truth for the length of a test.
+func honest(t *testing.T) (url string) {
+	t.Helper()
+	server := &liar.Server{}
+	url = server.Start()
+	t.Cleanup(server.Stop)
+	return url
+}
+
+func TestAPassedRunWritesItsReports(t *testing.T) {
+	dir := t.TempDir()
+	jsonFile, csvFile := filepath.Join(dir, "a.json"), filepath.Join(dir, "a.csv")
+	code, output := invoke(t, "fanout", "--url", honest(t), "-n", "10", "--senders", "2", "--messages", "20", "--json", jsonFile, "--csv", csvFile)
+	if code != 0 || !strings.Contains(output, "missing 0") {
+		t.Fatalf("exit code %d\n%s", code, output)
+	}
+	text, err := os.ReadFile(jsonFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result report.Result
+	if err := json.Unmarshal(text, &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Schema != report.Schema || result.Proof.Received != 400 || result.Environment.Kernel == "" || len(result.Samples) == 0 {
+		t.Errorf("the JSON report has schema %d, %d received, kernel %q, %d samples",
+			result.Schema, result.Proof.Received, result.Environment.Kernel, len(result.Samples))
+	}
+	if text, _ := os.ReadFile(csvFile); bytes.Count(text, []byte("\n")) != len(result.Samples)+1 {
+		t.Errorf("the CSV report is\n%s", text)
+	}
+}
+
+func TestALieMeans99(t *testing.T) {
+	server := &liar.Server{Lie: func(d liar.Delivery) [][]byte {
+		if d.Member == 3 && d.N == 5 {
+			return nil
+		}
+		return [][]byte{d.Frame}
+	}}
+	url := server.Start()
+	t.Cleanup(server.Stop)
+	code, output := invoke(t, "fanout", "--url", url, "-n", "10", "--senders", "2", "--messages", "20", "-q")
+	if code != exitFailed || !strings.Contains(output, "FAILED") || !strings.Contains(output, "1 deliveries missing") {
+		t.Errorf("exit code %d\n%s", code, output)
+	}
+}
+
+func TestFailIf(t *testing.T) {
+	url := honest(t)
+	for condition, want := range map[string]int{"p99<1h": exitFailed, "p99>1h": 0, "missing>0": 0, "rate>0": exitFailed} {
+		code, output := invoke(t, "fanout", "--url", url, "-n", "10", "--messages", "20", "-q", "--fail-if", condition)
+		if code != want {
+			t.Errorf("%s: exit code %d, want %d\n%s", condition, code, want, output)
+		}
+	}
+}
+
+func TestSeveralProcessesAreOne(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.json")
+	code, output := invoke(t, "fanout", "--url", honest(t), "-n", "31", "--senders", "5", "--messages", "20", "--procs", "3", "--json", file)
+	text, _ := os.ReadFile(file)
+	var r report.Result
+	if err := json.Unmarshal(text, &r); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v\n%s", code, err, output)
+	}
+	p := &r.Proof
+	if p.Sent != 100 || p.Expected != 3100 || p.Received != 3100 || !p.OneOrder || r.Connect.Opened != 31 || r.Load.Processes != 3 {
+		t.Errorf("sent %d, expected %d, received %d, one order %v, %d opened by %d", p.Sent, p.Expected, p.Received, p.OneOrder,
+			r.Connect.Opened, r.Load.Processes)
+	}
+	if r.Latency.Corrected.Count != 3100 {
+		t.Errorf("%d deliveries were measured, want 3100", r.Latency.Corrected.Count)
+	}
+}
+
+func TestBadInputIsAClearLine(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "a page") }))
+	t.Cleanup(page.Close)
+	forbidden := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "origin not allowed", http.StatusForbidden)
+	}))
+	t.Cleanup(forbidden.Close)
+	wrong := &liar.Server{Answer: func(w io.Writer, _ *http.Request) {
+		io.WriteString(w, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n")
+	}}
+	wrongURL := wrong.Start()
+	t.Cleanup(wrong.Stop)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, by its backlog, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	ws := func(url string) string { return "ws" + strings.TrimPrefix(url, "http") + "/" }
+	for _, test := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"unreachable", []string{"fanout", "--url", "ws://127.0.0.1:1/chat", "-n", "10"}, "connection refused"},
+		{"no WebSocket server", []string{"fanout", "--url", ws(page.URL), "-n", "10"}, "upgrade refused: 200 OK: a page"},
+		{"refused", []string{"fanout", "--url", ws(forbidden.URL), "-n", "10"}, "403 Forbidden: origin not allowed"},
+		{"wrong accept", []string{"fanout", "--url", wrongURL, "-n", "10"}, "Sec-WebSocket-Accept does not fit"},
+		{"silent", []string{"fanout", "--url", "ws://" + silent.Addr().String(), "-n", "10", "--handshake", "50ms"}, "no answer to the upgrade request"},
+		{"no URL", []string{"fanout", "--url", "localhost:8080"}, "is not of the form ws://HOST"},
+		{"wss", []string{"fanout", "--url", "wss://localhost/"}, "is not of the form ws://HOST"},
+		{"no number", []string{"fanout", "--conns", "many"}, "is not a number such as"},
+		{"no figure", []string{"fanout", "--fail-if", "speed>9"}, `there is no figure "speed"`},
+		{"no value", []string{"fanout", "--fail-if", "p99>fast"}, "is neither a number"},
+		{"too many senders", []string{"fanout", "-n", "5", "--senders", "6"}, "6 senders in each of 1 rooms are not among 5 connections"},
+		{"too few descriptors", []string{"idle", "-n", "50m"}, "use --procs"},
+		{"unwritable report", []string{"fanout", "--json", "/nowhere/a.json"}, "a report cannot be written"},
+		{"spawned command ends", []string{"fanout", "--spawn", "echo broken; exit 3", "--url", "ws://127.0.0.1:1/"}, "broken"},
+		{"process is none", []string{"fanout", "--pid", "99999999", "--url", ws(page.URL), "-n", "10"}, "no such file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			code, output := invoke(t, test.args...)
+			if code != exitError || !strings.Contains(output, test.want) {
+				t.Errorf("exit code %d, want %d and %q\n%s", code, exitError, test.want, output)
+			}
+		})
+	}
+}
+
+// Ctrl-C ends the run, and what was measured until then is shown.
+func TestAnInterruptedRunIsSummarized(t *testing.T) {
+	for _, procs := range []string{"1", "2"} {
+		server := &liar.Server{}
+		interrupt := make(chan struct{})
+		server.Stall = func(n int) {
+			if n == 50 {
+				close(interrupt)
+			}
+		}
+		url := server.Start()
+		t.Cleanup(server.Stop)
+		command, output := bench(t, "fanout", "--url", url, "-n", "10", "--duration", "1h", "--procs", procs)
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-interrupt
+		command.Process.Signal(syscall.SIGINT)
+		command.Wait()
+		if code := command.ProcessState.ExitCode(); code != 0 || !strings.Contains(output.String(), "CUT SHORT") || !strings.Contains(output.String(), "missing 0") {
+			t.Errorf("--procs %s: exit code %d\n%s", procs, code, output)
+		}
+	}
+}

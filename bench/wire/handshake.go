@@ -1,0 +1,129 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MaxHeadBytes is how long the head of an answer may be.
+const MaxHeadBytes = 16 << 10
+
+// What can be wrong with the answer to an upgrade request.
+var (
+	ErrNotHTTP     = errors.New("the answer is not HTTP/1.1")
+	ErrHeadTooLong = fmt.Errorf("the head of the answer is longer than %d bytes", MaxHeadBytes)
+	ErrUpgrade     = errors.New("the answer lacks Upgrade: websocket or Connection: Upgrade")
+	ErrAccept      = errors.New("the answer's Sec-WebSocket-Accept does not fit the key")
+	ErrExtension   = errors.New("the answer agrees to an extension that was not offered")
+	ErrSubprotocol = errors.New("the answer names a subprotocol that was not asked for")
+)
+
+// Refused is an answer other than 101: a server that does not want, or no
+// WebSocket server at all.
+type Refused struct {
+	Status string // "403 Forbidden"
+	Body   string // what of it came along with the head, at most 200 bytes
+}
+
+func (r *Refused) Error() string {
+	if r.Body == "" {
+		return "upgrade refused: " + r.Status
+	}
+	return fmt.Sprintf("upgrade refused: %s: %s", r.Status, r.Body)
+}
+
+// Key makes a Sec-WebSocket-Key of 16 bytes out of two random numbers.
+func Key(hi, lo uint64) string {
+	var raw [16]byte
+	binary.LittleEndian.PutUint64(raw[:8], hi)
+	binary.LittleEndian.PutUint64(raw[8:], lo)
+	return base64.StdEncoding.EncodeToString(raw[:])
+}
+
+// AppendRequest writes an upgrade request (RFC 6455, 4.1). An empty
+// subprotocol asks for none.
+func AppendRequest(dst []byte, host, path, key, subprotocol string) []byte {
+	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n", path, host, key)
+	if subprotocol != "" {
+		dst = fmt.Appendf(dst, "Sec-WebSocket-Protocol: %s\r\n", subprotocol)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// Accept is the proof that a server owes for a key (RFC 6455, 4.2.2).
+func Accept(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// ParseResponse judges the answer to a request that was made with key and
+// subprotocol. size is the length of its head, after which the first frames
+// may follow; 0 without an error means that more bytes are needed.
+func ParseResponse(b []byte, key, subprotocol string) (size int, err error) {
+	if n := min(len(b), 5); string(b[:n]) != "HTTP/"[:n] {
+		return 0, ErrNotHTTP
+	}
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(b) > MaxHeadBytes {
+			return 0, ErrHeadTooLong
+		}
+		return 0, nil
+	}
+	lines := strings.Split(string(b[:end]), "\r\n")
+	version, status, ok := strings.Cut(lines[0], " ")
+	if !ok || version != "HTTP/1.1" {
+		return 0, ErrNotHTTP
+	}
+	if code, _, _ := strings.Cut(status, " "); code != strconv.Itoa(101) {
+		return 0, &Refused{Status: status, Body: excerpt(b[end+4:])}
+	}
+	if err := checkHeaders(lines[1:], key, subprotocol); err != nil {
+		return 0, err
+	}
+	return end + 4, nil
+}
+
+// checkHeaders demands what RFC 6455, 4.1 makes a client demand of a 101.
+func checkHeaders(lines []string, key, subprotocol string) error {
+	var upgrade, connection, accept bool
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(name) {
+		case "upgrade":
+			upgrade = strings.EqualFold(value, "websocket")
+		case "connection":
+			connection = strings.Contains(strings.ToLower(value), "upgrade")
+		case "sec-websocket-accept":
+			accept = value == Accept(key)
+		case "sec-websocket-extensions":
+			return ErrExtension
+		case "sec-websocket-protocol":
+			if value != subprotocol {
+				return ErrSubprotocol
+			}
+		}
+	}
+	switch {
+	case !upgrade || !connection:
+		return ErrUpgrade
+	case !accept:
+		return ErrAccept
+	}
+	return nil
+}
+
+// excerpt makes a body fit for one line of an error message.
+func excerpt(body []byte) string {
+	const most = 200
+	text := strings.Join(strings.Fields(string(body[:min(len(body), most)])), " ")
+	return strings.ToValidUTF8(text, "?")
+}
