@@ -158,7 +158,7 @@ func TestWhatLimitedFiguresIsSaid(t *testing.T) {
 		}
 	}
 	said := strings.Join(table.Remarks, "\n")
-	if !strings.Contains(said, "limited in 1 of 2 rounds (it used 97 % of its core)") || !strings.Contains(said, "disturbed others had the server's core for up to 40 % of the time; paused neither server nor load ran for up to 60 %") {
+	if !strings.Contains(said, "limited 1 of 2 rounds (97 % busy)") || !strings.Contains(said, "disturbed 40 % taken, paused 60 % at rest.") {
 		t.Errorf("remarks:\n%s", said)
 	}
 }
