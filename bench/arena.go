@@ -166,7 +166,7 @@ func (a *arena) pin() error {
 }
 
 // compare makes the runs and says how they go.
-func (a *arena) compare(ctx context.Context, measure versus.Measure, plan *versus.Plan) *versus.Comparison {
+func (a *arena) compare(ctx context.Context, plan *versus.Plan) *versus.Comparison {
 	figures := map[string]versus.Figure{}
 	for _, s := range plan.Scenarios {
 		figures[s.Name] = s.Figures[0]
@@ -175,7 +175,7 @@ func (a *arena) compare(ctx context.Context, measure versus.Measure, plan *versu
 		fmt.Fprintf(os.Stderr, "warning: the open-file limit allows %d idle connections instead of %d\n", most, plan.Sizes.Idle)
 		plan.Sizes.Idle = most
 	}
-	c := versus.Run(ctx, plan, measure, func(m *versus.Measurement) { progressLine(m, plan.Rounds, figures[m.Scenario]) })
+	c := versus.Run(ctx, plan, a.measure, func(m *versus.Measurement) { progressLine(m, plan.Rounds, figures[m.Scenario]) })
 	c.Environment = a.environment
 	c.Remarks = append([]string{machine(&a.environment, a.pinned)}, remarks...)
 	return c
@@ -247,14 +247,10 @@ func (a *arena) spawn(ctx context.Context, command, address string) (process *ta
 		process, err = target.Spawn(ctx, command, address)
 		return err
 	}
-	err = a.onServerCore(start)
-	return process, err
-}
-
-// onServerCore starts something there, or anywhere if there are not two cores.
-func (a *arena) onServerCore(start func() error) error {
 	if a.serverCore < 0 {
-		return start()
+		err = start()
+	} else {
+		err = target.OnCore(a.serverCore, start)
 	}
-	return target.OnCore(a.serverCore, start)
+	return process, err
 }

@@ -69,7 +69,7 @@ func (c *peersCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer arena.leave()
-	comparison := arena.compare(ctx, arena.measure, &versus.Plan{Servers: arena.servers, Scenarios: scenarios, Sizes: sizes, Rounds: c.Rounds, Baseline: baseline})
+	comparison := arena.compare(ctx, &versus.Plan{Servers: arena.servers, Scenarios: scenarios, Sizes: sizes, Rounds: c.Rounds, Baseline: baseline})
 	if err := comparison.Text(os.Stdout); err != nil {
 		return err
 	}

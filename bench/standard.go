@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"throng/bench/floor"
-	"throng/bench/load"
 	"throng/bench/picture"
 	"throng/bench/report"
 	"throng/bench/versus"
@@ -39,27 +36,8 @@ const (
 // growing are the sizes at which costs have to stay the same.
 var growing = []int{1000, 4000, 9000, 18_000}
 
-// growthFigures are laid beside what the machine allows at the same moment.
-var growthFigures = []versus.Figure{
-	{Name: "cpu_per_delivery_ns", Title: "CPU/delivery", Ratio: true, Best: true, Format: nanos, Of: perDelivery},
-	{Name: "write_ns", Title: "bare write(2)", Ratio: true, Format: nanos, Of: bareWrite},
-	{Name: "over_write", Title: "CPU/delivery by bare write(2)", Best: true, Format: report.Number,
-		Of: func(r *report.Result) float64 { return perDelivery(r) / bareWrite(r) }},
-	{Name: "p50_ns", Title: "p50", Format: nanos, Of: func(r *report.Result) float64 { return float64(r.Latency.Corrected.P50) }},
-	{Name: "p99_ns", Title: "p99", Format: nanos, Of: func(r *report.Result) float64 { return float64(r.Latency.Corrected.P99) }},
-}
-
-func nanos(ns float64) string { return report.Duration(int64(ns)) }
-
-func perDelivery(r *report.Result) float64 { return r.Server.CPUPerDelivery }
-
-// bareWrite is not a number where there was not room for both ends.
-func bareWrite(r *report.Result) float64 {
-	if r.Floor == nil {
-		return math.NaN()
-	}
-	return r.Floor.WriteNs
-}
+// growthFigures are those that should not depend on the size.
+var growthFigures = []string{"cpu_per_delivery_ns", "p50_ns", "p99_ns"}
 
 // Help shows an example.
 func (*standardCommand) Help() string { return "bench standard --docs docs/benchmarks.md" }
@@ -111,34 +89,14 @@ func (c *standardCommand) measure(ctx context.Context) (*findings, error) {
 	sizes := versus.Standard
 	sizes.Warmup, sizes.Duration, sizes.Connects = standardWarmup, standardDuration, standardConnects
 	results := &findings{}
-	results.peers = arena.compare(ctx, arena.measure, &versus.Plan{Servers: arena.servers, Scenarios: versus.Scenarios, Sizes: sizes, Rounds: c.Rounds, Baseline: baseline})
-	results.growth = arena.compare(ctx, arena.beside, growth(arena.servers[0], sizes, min(c.Rounds, growthRounds)))
+	results.peers = arena.compare(ctx, &versus.Plan{Servers: arena.servers, Scenarios: versus.Scenarios, Sizes: sizes, Rounds: c.Rounds, Baseline: baseline})
+	results.growth = arena.compare(ctx, growth(arena.servers[0], sizes, min(c.Rounds, growthRounds)))
 	for _, comparison := range []*versus.Comparison{results.peers, results.growth} {
 		if comparison.CutShort != "" {
 			return nil, fmt.Errorf("%s: nothing was written", comparison.CutShort)
 		}
 	}
 	return results, nil
-}
-
-// beside measures a server, and then what the machine allows as many sockets.
-func (a *arena) beside(ctx context.Context, server versus.Server, apply func(*load.Config)) (*report.Result, error) {
-	result, err := a.measure(ctx, server, apply)
-	if err != nil || result.Delivery.Sent == 0 || 2*server.Conns > idleLimit() {
-		return result, err
-	}
-	const overhead = 10 // of a nickname and a frame's head, about
-	f := report.Floor{Conns: server.Conns, Bytes: result.Plan.Size + overhead}
-	// A process on the server's core says where the writer belongs.
-	core := exec.Command("sleep", "60")
-	if err := a.onServerCore(core.Start); err != nil {
-		return nil, fmt.Errorf("measure the floor: %w", err)
-	}
-	defer core.Wait()
-	defer core.Process.Kill()
-	f.WriteNs, err = floor.Broadcast(floor.Config{Conns: f.Conns, Bytes: f.Bytes, Duration: standardDuration, Server: core.Process.Pid})
-	result.Floor = &f
-	return result, err
 }
 
 // growth is a comparison of a server with itself, at other sizes. There is one
@@ -156,7 +114,8 @@ func growth(server versus.Server, sizes versus.Sizes, rounds int) *versus.Plan {
 	for _, s := range versus.Scenarios {
 		switch s.Name {
 		case "fanout-1":
-			s.Figures = growthFigures
+			s.Figures = slices.DeleteFunc(slices.Clone(s.Figures), func(f versus.Figure) bool { return !slices.Contains(growthFigures, f.Name) })
+			s.Figures[0].Best = true // so that its range is shown
 			p.Scenarios = append(p.Scenarios, s)
 		case "idle":
 			p.Scenarios = append(p.Scenarios, s)
