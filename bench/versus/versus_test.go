@@ -173,6 +173,18 @@ func TestAnInterruptedComparisonSaysSo(t *testing.T) {
 	}
 }
 
+func TestAnInterruptIsNoFailureOfTheServer(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	plan := &versus.Plan{Rounds: 3, Servers: []versus.Server{{Name: "a"}, {Name: "b"}}, Scenarios: versus.Scenarios[:1]}
+	c := versus.Run(ctx, plan, func(context.Context, versus.Server, func(*load.Config)) (*report.Result, error) {
+		cancel()
+		return &report.Result{CutShort: "interrupted"}, nil
+	}, func(m *versus.Measurement) { t.Errorf("%+v is shown", m) })
+	if failed := c.Failed(); c.CutShort == "" || len(failed) > 0 || len(c.Measurements) > 0 {
+		t.Errorf("cut short %q, failed %q", c.CutShort, failed)
+	}
+}
+
 func TestScenariosAreAsLargeAsTheyShouldBe(t *testing.T) {
 	sizes := versus.Standard
 	for _, test := range []struct {
