@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"throng/bench/floor"
 	"throng/bench/picture"
 	"throng/bench/report"
 	"throng/bench/versus"
@@ -33,11 +33,11 @@ const (
 	growthRounds     = 2
 )
 
-// growing are the sizes at which costs have to stay the same. At one of them
-// they are laid beside what the machine allows.
-var growing = []int{1000, 4000, 18_000}
+// growing are the sizes at which costs have to stay the same.
+var growing = []int{1000, 4000, 9000, 18_000}
 
-const floorSize = 1
+// growthFigures are those that should not depend on the size.
+var growthFigures = []string{"cpu_per_delivery_ns", "p50_ns", "p99_ns"}
 
 // Help shows an example.
 func (*standardCommand) Help() string { return "bench standard --docs docs/benchmarks.md" }
@@ -76,10 +76,7 @@ func (c *standardCommand) Run(ctx context.Context) error {
 }
 
 // findings are what the standard set found out.
-type findings struct {
-	floor         report.Floor
-	peers, growth *versus.Comparison
-}
+type findings struct{ peers, growth *versus.Comparison }
 
 // measure runs the standard set.
 func (c *standardCommand) measure(ctx context.Context) (*findings, error) {
@@ -89,13 +86,9 @@ func (c *standardCommand) measure(ctx context.Context) (*findings, error) {
 		return nil, err
 	}
 	defer arena.leave()
-	ground, err := arena.floor(ctx, growing[floorSize])
-	if err != nil {
-		return nil, err
-	}
 	sizes := versus.Standard
 	sizes.Warmup, sizes.Duration, sizes.Connects = standardWarmup, standardDuration, standardConnects
-	results := &findings{floor: ground}
+	results := &findings{}
 	results.peers = arena.compare(ctx, &versus.Plan{Servers: arena.servers, Scenarios: versus.Scenarios, Sizes: sizes, Rounds: c.Rounds, Baseline: baseline})
 	results.growth = arena.compare(ctx, growth(arena.servers[0], sizes, min(c.Rounds, growthRounds)))
 	for _, comparison := range []*versus.Comparison{results.peers, results.growth} {
@@ -104,23 +97,6 @@ func (c *standardCommand) measure(ctx context.Context) (*findings, error) {
 		}
 	}
 	return results, nil
-}
-
-// floor is what the machine allows on the cores of server and load.
-func (a *arena) floor(ctx context.Context, conns int) (report.Floor, error) {
-	const frame = 74 // bytes of a message of 64 with a nickname and a head, about
-	conns = min(conns, idleLimit()/2)
-	address, err := freeAddress()
-	if err != nil {
-		return report.Floor{}, err
-	}
-	// It is idle, and only there to say where the other side of an echo belongs.
-	process, err := a.spawn(ctx, strings.ReplaceAll(a.servers[0].Command, "{address}", address), address)
-	if err != nil {
-		return report.Floor{}, err
-	}
-	defer process.Stop()
-	return floor.Measure(floor.Config{Conns: conns, Bytes: frame, Duration: standardDuration, Server: process.PID()})
 }
 
 // growth is a comparison of a server with itself, at other sizes. There is one
@@ -136,7 +112,12 @@ func growth(server versus.Server, sizes versus.Sizes, rounds int) *versus.Plan {
 	p.Baseline = p.Servers[0].Name
 	p.Sizes.Senders = 1
 	for _, s := range versus.Scenarios {
-		if s.Name == "fanout-1" || s.Name == "idle" {
+		switch s.Name {
+		case "fanout-1":
+			s.Figures = slices.DeleteFunc(slices.Clone(s.Figures), func(f versus.Figure) bool { return !slices.Contains(growthFigures, f.Name) })
+			s.Figures[0].Best = true // so that its range is shown
+			p.Scenarios = append(p.Scenarios, s)
+		case "idle":
 			p.Scenarios = append(p.Scenarios, s)
 		}
 	}
@@ -165,7 +146,7 @@ func (c *standardCommand) write(document string, results *findings) error {
 
 // blockNames are the parts of the document that are generated.
 func blockNames() []string {
-	return append([]string{"machine", "servers", "floor", "growth-fanout-1", "growth-idle"}, scenarioNames()...)
+	return append([]string{"machine", "servers", "growth-fanout-1", "growth-idle"}, scenarioNames()...)
 }
 
 // block is one of them.
@@ -175,8 +156,6 @@ func (f *findings) block(name string, rounds int) string {
 		return f.peers.Remarks[0]
 	case name == "servers":
 		return serverTable(f.peers.Servers)
-	case name == "floor":
-		return f.floorTable()
 	case grown:
 		return tableOf(f.growth, rest).Markdown()
 	default:
@@ -200,31 +179,6 @@ func serverTable(servers []versus.Server) string {
 	b.WriteString("| server | library |\n| --- | --- |\n")
 	for _, s := range servers {
 		fmt.Fprintf(&b, "| %s | %s |\n", s.Name, s.Library)
-	}
-	return b.String()
-}
-
-// floorTable lays Throng beside what the machine itself allows.
-func (f *findings) floorTable() string {
-	lone := tableOf(f.growth, "fanout-1").Rows[floorSize].Figures["cpu_per_delivery_ns"].Median
-	burst := tableOf(f.peers, "fanout-16").Rows[0].Figures["cpu_per_delivery_ns"].Median
-	echo := tableOf(f.peers, "echo").Rows[0].Figures["p50_ns"].Median
-	write := fmt.Sprintf("write(2) of %d B to one of %s sockets", f.floor.Bytes, report.Number(float64(f.floor.Conns)))
-	var b strings.Builder
-	fmt.Fprintf(&b, "    go run ./bench floor --conns %d\n\n", f.floor.Conns)
-	b.WriteString("| the machine | | Throng | | ratio |\n| --- | ---: | --- | ---: | ---: |\n")
-	for _, row := range []struct {
-		machine string
-		floor   float64
-		own     string
-		throng  float64
-	}{
-		{write, f.floor.WriteNs, "processor time of a delivery, one message at a time", lone},
-		{write, f.floor.WriteNs, "processor time of a delivery, 8 senders with 16 in flight", burst},
-		{"round trip of a bare epoll echo", float64(f.floor.EchoP50Ns), "round trip of a lone connection", echo},
-	} {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %.2f |\n", row.machine, report.Duration(int64(row.floor)), row.own,
-			report.Duration(int64(row.throng)), row.throng/row.floor)
 	}
 	return b.String()
 }

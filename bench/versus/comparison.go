@@ -71,12 +71,16 @@ func Run(ctx context.Context, plan *Plan, measure Measure, progress func(*Measur
 	for round := range plan.Rounds {
 		for _, scenario := range plan.Scenarios {
 			for _, server := range rotated(plan.Servers, round) {
-				if ctx.Err() == nil {
-					m := one(ctx, plan, measure, scenario, server)
-					m.Round = round + 1
-					c.Measurements = append(c.Measurements, m)
-					progress(&m)
+				if ctx.Err() != nil {
+					continue
 				}
+				m := one(ctx, plan, measure, scenario, server)
+				m.Round = round + 1
+				if m.Result == nil && ctx.Err() != nil {
+					continue // the interrupt is not the server's failure
+				}
+				c.Measurements = append(c.Measurements, m)
+				progress(&m)
 			}
 		}
 	}

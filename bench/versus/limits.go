@@ -43,16 +43,16 @@ func (c *Comparison) limits(scenario, server string) (limited, disturbed string)
 		}
 	}
 	if rounds > 0 {
-		limited = fmt.Sprintf("in %d of %d rounds (%s)", rounds, measured, why)
+		limited = fmt.Sprintf("%d of %d rounds (%s)", rounds, measured, why)
 	}
 	var disturbances []string
 	if taken > takenShare {
-		disturbances = append(disturbances, fmt.Sprintf("others had the server's core for up to %.0f %% of the time", 100*taken))
+		disturbances = append(disturbances, fmt.Sprintf("%.0f %% taken", 100*taken))
 	}
 	if paused > pausedShare {
-		disturbances = append(disturbances, fmt.Sprintf("neither server nor load ran for up to %.0f %% of the time", 100*paused))
+		disturbances = append(disturbances, fmt.Sprintf("%.0f %% at rest", 100*paused))
 	}
-	disturbed = strings.Join(disturbances, ", ")
+	disturbed = strings.Join(disturbances, " and ")
 	return limited, disturbed
 }
 
@@ -61,9 +61,9 @@ func (m *Measurement) server() *report.Server { return server(m.Result) }
 // reason is why the load generator was the limit.
 func reason(l *report.Load) string {
 	if l.WaitedShare > takenShare {
-		return fmt.Sprintf("others kept it from its core for %.0f %% of the time", 100*l.WaitedShare)
+		return fmt.Sprintf("%.0f %% taken", 100*l.WaitedShare)
 	}
-	return fmt.Sprintf("it used %.0f %% of its core", 100*l.CPUShare)
+	return fmt.Sprintf("%.0f %% busy", 100*l.CPUShare)
 }
 
 // marks stand behind a row's first figure.
@@ -92,11 +92,12 @@ func remarks(rows []Row) (remarks []string) {
 		}
 	}
 	if limited != nil {
-		remarks = append(remarks, limitedMark+" The load generator was the limit, the server may be better, and its processor time decides: "+
-			strings.Join(limited, "; ")+".")
+		remarks = append(remarks, limitedMark+" The load generator was the limit, being busy or having its core taken by others; these servers may be better, and their "+
+			"processor time decides: "+strings.Join(limited, ", ")+".")
 	}
 	if disturbed != nil {
-		remarks = append(remarks, disturbedMark+" The machine was not theirs alone, in the worst round: "+strings.Join(disturbed, "; ")+".")
+		remarks = append(remarks, disturbedMark+" In the worst round others took the server's core, or server and load were both at rest, for a part of the time: "+
+			strings.Join(disturbed, ", ")+".")
 	}
 	return remarks
 }

@@ -158,7 +158,7 @@ func TestWhatLimitedFiguresIsSaid(t *testing.T) {
 		}
 	}
 	said := strings.Join(table.Remarks, "\n")
-	if !strings.Contains(said, "limited in 1 of 2 rounds (it used 97 % of its core)") || !strings.Contains(said, "disturbed others had the server's core for up to 40 % of the time; paused neither server nor load ran for up to 60 %") {
+	if !strings.Contains(said, "limited 1 of 2 rounds (97 % busy)") || !strings.Contains(said, "disturbed 40 % taken, paused 60 % at rest.") {
 		t.Errorf("remarks:\n%s", said)
 	}
 }
@@ -170,6 +170,18 @@ func TestAnInterruptedComparisonSaysSo(t *testing.T) {
 	c := versus.Run(ctx, plan, s.measure, func(*versus.Measurement) { cancel() })
 	if c.CutShort == "" || len(c.Measurements) != 1 || c.Tables[0].Rows[1].Proof != "–" || !strings.HasPrefix(c.Markdown(), "**Cut short") {
 		t.Errorf("cut short %q, measurements %+v", c.CutShort, c.Measurements)
+	}
+}
+
+func TestAnInterruptIsNoFailureOfTheServer(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	plan := &versus.Plan{Rounds: 3, Servers: []versus.Server{{Name: "a"}, {Name: "b"}}, Scenarios: versus.Scenarios[:1]}
+	c := versus.Run(ctx, plan, func(context.Context, versus.Server, func(*load.Config)) (*report.Result, error) {
+		cancel()
+		return &report.Result{CutShort: "interrupted"}, nil
+	}, func(m *versus.Measurement) { t.Errorf("%+v is shown", m) })
+	if failed := c.Failed(); c.CutShort == "" || len(failed) > 0 || len(c.Measurements) > 0 {
+		t.Errorf("cut short %q, failed %q", c.CutShort, failed)
 	}
 }
 
