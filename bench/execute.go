@@ -140,10 +140,14 @@ func check(c *load.Config, flags *common) error {
 		return fmt.Errorf("%d rooms cannot be shared out among %d connections", c.Rooms, c.Conns)
 	case !c.Silent && (c.Senders < 1 || c.Senders*c.Rooms > c.Conns):
 		return fmt.Errorf("%d senders in each of %d rooms are not among %d connections", c.Senders, c.Rooms, c.Conns)
-	case c.Rate < 0 || c.RampRate < 0 || c.Duration < 0 || c.Warmup < 0 || c.Patience <= 0 || c.Handshake <= 0:
-		return errors.New("rates and durations must not be negative, --patience and --handshake not 0")
-	case !c.Silent && c.Size > proof.MaxSize:
-		return fmt.Errorf("--size is at most %d", proof.MaxSize)
+	case !within(c.Rate, 0, maxRate) || !within(c.RampRate, 0, maxRate):
+		return fmt.Errorf("rates are 0 to %.0f a second", float64(maxRate))
+	case !withinAct(c.Act):
+		return fmt.Errorf("--visits is 0.001 to %.0f a second, --share 0 to 1", float64(maxRate))
+	case c.Duration < 0 || c.Warmup < 0 || c.Patience <= 0 || c.Handshake <= 0:
+		return errors.New("durations must not be negative, --patience and --handshake not 0")
+	case !c.Silent && (c.Size < proof.StampBytes || c.Size > proof.MaxSize):
+		return fmt.Errorf("--size is %d to %d", proof.StampBytes, proof.MaxSize)
 	case flags.Spawn != "" && flags.PID != 0:
 		return errors.New("--spawn and --pid exclude each other")
 	}
@@ -156,6 +160,23 @@ func check(c *load.Config, flags *common) error {
 		return err
 	}
 	return preflight(c)
+}
+
+// maxRate bounds rates: what is due beyond it could never be caught up with.
+const maxRate = 1e6
+
+// within is false for what is no number as well.
+func within(x, least, most float64) bool { return x >= least && x <= most }
+
+// withinAct checks the rates of what happens beside the load.
+func withinAct(act load.Act) bool {
+	switch a := act.(type) {
+	case *load.Churn:
+		return within(a.Rate, 0.001, maxRate)
+	case *load.Slow:
+		return within(a.Share, 0, 1)
+	}
+	return true
 }
 
 // writable finds out before a long run whether its reports can be written.
