@@ -17,7 +17,7 @@
 // write, in rounds. Rules of a pass:
 //
 //   - A member is done when its cursor is at the end, or when its peer took less than it was offered: then it is
-//     blocked, and passed over until Member.Flush.
+//     blocked, and passed over until Member.Unblock, which has the Fanout's turns go on with it.
 //   - A member that leaves from the visited part of a lane is replaced by the last visited one, so that no other is
 //     skipped. One that joins counts as visited.
 //   - A lane stays marked as dirty while its pass runs. At the end of the pass it clears the mark, and then loads the end:
@@ -26,7 +26,7 @@
 // A cursor older than the oldest segment has missed messages: it goes on from the middle of the window, and the peer is
 // told how many. That happens to slow members only: when a lane lags by half the window, Room.Publish refuses.
 //
-// Ownership. A Member and its lane belong to one worker: Join, Leave, Flush and Turn run on it, and so do the
+// Ownership. A Member and its lane belong to one worker: Join, Leave, Flush, Unblock and Turn run on it, and so do the
 // Peer's methods. Publish, Notice and the questions about a room may come from any goroutine. Locks are taken in the order
 // shard, room, Fanout; no call out of the package is made under one, except the visits of Room.Members.
 package room
@@ -43,7 +43,7 @@ import (
 type Peer interface {
 	// Write offers whole frames and returns how many bytes of them it has taken: always a frame end, since the
 	// connection keeps what the kernel left of a frame. Less than all means that it would block, and that somebody calls
-	// Member.Flush when it does not any more. A connection that has failed or is closing takes everything.
+	// Member.Unblock when it does not any more. A connection that has failed or is closing takes everything.
 	Write(frames []byte) (n int)
 	// Missed tells that n messages are gone that the member has not got. What is written next comes after them.
 	Missed(n uint64)
