@@ -23,7 +23,6 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"throng/frame"
 	"throng/room"
 	"throng/server"
 )
@@ -68,8 +67,7 @@ type Chat struct {
 // desk is what one worker needs. It is touched by that worker alone.
 type desk struct {
 	fanout *room.Fanout
-	text   []byte // a line that is being composed
-	frame  []byte // its frame
+	line   line // that is being composed
 	began  time.Duration
 	stop   func() bool
 	_      [64]byte // the next worker's desk is on another cache line
@@ -174,7 +172,7 @@ func (ch *Chat) Open(c *server.Conn, r *server.Request) {
 			m.tell(err.Error())
 		}
 	}
-	ch.rooms.Join(name, &m.Member, m, c.WorkerID(), history)
+	ch.rooms.Join(name, &m.Member, room.Joiner{Peer: m, Worker: c.WorkerID(), History: history})
 	if ch.cfg.Announce && m.Room().Len() <= ch.cfg.PresenceLimit {
 		m.notice(ch.names.of(m), " has joined.")
 	}
@@ -252,25 +250,25 @@ func (m *member) Resume() { m.conn.Resume() }
 
 // say publishes a message; false means that the room is busy.
 func (m *member) say(text []byte) bool {
-	d := m.desk()
-	d.text = append(m.chat().names.appendTo(d.text[:0], m), ": "...)
-	d.text = append(d.text, text...)
-	d.frame = frame.Append(d.frame[:0], ws.OpText, d.text)
-	return m.Room().Publish(d.frame, m)
+	l := &m.desk().line
+	l.text = append(m.chat().names.appendTo(l.text[:0], m), ": "...)
+	l.text = append(l.text, text...)
+	l.encode()
+	return m.Room().Publish(l, m)
 }
 
 // notice tells the whole room something.
 func (m *member) notice(parts ...string) { m.Room().Notice(m.line(parts...)) }
 
-// line makes the frame of a notice, valid until the worker's next one.
-func (m *member) line(parts ...string) []byte {
-	d := m.desk()
-	d.text = append(d.text[:0], " .... "...)
+// line makes a notice, valid until the worker's next line.
+func (m *member) line(parts ...string) *line {
+	l := &m.desk().line
+	l.text = append(l.text[:0], " .... "...)
 	for _, p := range parts {
-		d.text = append(d.text, p...)
+		l.text = append(l.text, p...)
 	}
-	d.frame = frame.Append(d.frame[:0], ws.OpText, d.text)
-	return d.frame
+	l.encode()
+	return l
 }
 
 // tell answers the member alone. false: it takes nothing more at present.

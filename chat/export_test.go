@@ -41,7 +41,7 @@ func (ch *Chat) Post(in, nick string, f func(*server.Conn)) (found bool) {
 	ch.srv.Workers()[0].Post(func() {
 		var who *member
 		var m room.Member
-		ch.rooms.Join(in, &m, ghost{}, 0, 0)
+		ch.rooms.Join(in, &m, room.Joiner{Peer: ghost{}})
 		m.Room().Members(0, 1<<30, func(_ uint64, p room.Peer) {
 			if p, ok := p.(*member); ok && ch.names.of(p) == nick {
 				who = p

@@ -29,7 +29,7 @@ func sinks(members int) (*room.Map, []sink) {
 	m := room.NewMap(config, []func(){func() {}})
 	all := make([]sink, members)
 	for i := range all {
-		m.Join("lobby", &all[i].mem, &all[i], 0, 0)
+		m.Join("lobby", &all[i].mem, room.Joiner{Peer: &all[i]})
 	}
 	return m, all
 }
@@ -49,7 +49,7 @@ func TestMemberSize(t *testing.T) {
 func TestSteadyState(t *testing.T) {
 	m, all := sinks(10)
 	r, fanout := all[0].mem.Room(), m.Fanout(0)
-	message := frame(1, false, 64)
+	message := same(frame(1, false, 64))
 	publish := func() {
 		if !r.Publish(message, nil) {
 			t.Fatal("busy")
@@ -65,9 +65,9 @@ func TestSteadyState(t *testing.T) {
 	allocs := testing.AllocsPerRun(runs, publish)
 	runtime.ReadMemStats(&after)
 	perMessage := float64(after.TotalAlloc-before.TotalAlloc) / (runs + 1)
-	perSegment := float64(after.Mallocs-before.Mallocs) / ((runs + 1) * float64(len(message)+8) / (64 << 10))
-	t.Logf("%.1f bytes per message of %d, %.2f allocations per segment", perMessage, len(message), perSegment)
-	if allocs != 0 || perMessage > float64(len(message)+10) || perSegment > 5 {
+	perSegment := float64(after.Mallocs-before.Mallocs) / ((runs + 1) * float64(len(message.frame)+8) / (64 << 10))
+	t.Logf("%.1f bytes per message of %d, %.2f allocations per segment", perMessage, len(message.frame), perSegment)
+	if allocs != 0 || perMessage > float64(len(message.frame)+10) || perSegment > 5 {
 		t.Errorf("%v allocations and %.1f bytes per message, %.2f allocations per segment", allocs, perMessage, perSegment)
 	}
 }
@@ -84,11 +84,11 @@ func TestQuietRooms(t *testing.T) {
 	before := heap()
 	m := room.NewMap(config, []func(){func() {}})
 	for i := range all {
-		m.Join(names[i], &all[i].mem, &all[i], 0, 0)
+		m.Join(names[i], &all[i].mem, room.Joiner{Peer: &all[i]})
 	}
 	silent := (heap()-before)/rooms + int(unsafe.Sizeof(room.Member{}))
 	for i := range all {
-		all[i].mem.Room().Publish(frame(1, false, 64), nil)
+		all[i].mem.Room().Publish(same(frame(1, false, 64)), nil)
 	}
 	deliver(m.Fanout(0))
 	spoken := (heap()-before)/rooms + int(unsafe.Sizeof(room.Member{}))
@@ -114,7 +114,7 @@ func BenchmarkDelivery(b *testing.B) {
 		b.Run(fmt.Sprint(members), func(b *testing.B) {
 			m, all := sinks(members)
 			r, fanout := all[0].mem.Room(), m.Fanout(0)
-			message := frame(1, false, 64)
+			message := same(frame(1, false, 64))
 			b.ReportAllocs()
 			for b.Loop() {
 				r.Publish(message, nil)
@@ -129,7 +129,7 @@ func BenchmarkDelivery(b *testing.B) {
 func BenchmarkPublish(b *testing.B) {
 	m, all := sinks(1)
 	r := all[0].mem.Room()
-	message := frame(1, false, 64)
+	message := same(frame(1, false, 64))
 	for i := 0; b.Loop(); i++ {
 		r.Publish(message, nil)
 		if i%1024 == 0 {
@@ -144,7 +144,7 @@ func BenchmarkJoin(b *testing.B) {
 	one := &sink{}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Join("lobby", &one.mem, one, 0, 0)
+		m.Join("lobby", &one.mem, room.Joiner{Peer: one})
 		one.mem.Leave()
 	}
 }

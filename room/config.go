@@ -5,6 +5,7 @@ import "time"
 // Config bounds what a Map and its rooms keep. It is read-only once NewMap has it.
 type Config struct {
 	Shards int // of the map: a power of two
+	Views  int // the encodings that an Entry can be asked for: 1 to 4. History is kept in view 0.
 
 	Window       int           // bytes that a room keeps for delivery to members that are behind
 	HistoryCount int           // messages that a joiner may ask for; 0 keeps no history
@@ -20,6 +21,7 @@ func Defaults() Config {
 	start := time.Now()
 	return Config{
 		Shards:       64,
+		Views:        1,
 		Window:       1 << 20,
 		HistoryCount: 200,
 		HistoryBytes: 256 << 10,
@@ -33,6 +35,8 @@ func (c *Config) check() {
 	switch {
 	case c.Shards < 1 || c.Shards&(c.Shards-1) != 0:
 		panic("room: Config.Shards is not a power of two")
+	case c.Views < 1 || c.Views > maxViews:
+		panic("room: Config.Views is not 1 to 4")
 	case c.Window < minSegment:
 		panic("room: Config.Window is smaller than a segment")
 	case c.HistoryCount < 0 || c.HistoryBytes < 0 || c.HistoryAge < 0:

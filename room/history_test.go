@@ -81,7 +81,7 @@ func TestHistoryWrites(t *testing.T) {
 			w.notify(p, size-4)
 		}
 		late := &sink{}
-		w.rooms.Join("lobby", &late.mem, late, 0, 100)
+		w.rooms.Join("lobby", &late.mem, room.Joiner{Peer: late, History: 100})
 		if writes := late.mem.Flush(); writes != want || late.bytes < 100*(size-4) {
 			t.Errorf("%d bytes in %d writes, not %d", late.bytes, writes, want)
 		}
@@ -145,14 +145,14 @@ func TestRetention(t *testing.T) {
 		{"age", 4 << 10, 1 << 20, 1 << 30, 8192 * time.Second, 512 << 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config := room.Config{Shards: 1, Window: c.window, HistoryCount: c.count, HistoryBytes: c.bytes, HistoryAge: c.age}
+			config := room.Config{Shards: 1, Views: 1, Window: c.window, HistoryCount: c.count, HistoryBytes: c.bytes, HistoryAge: c.age}
 			now := time.Duration(0)
 			config.Now = func() time.Duration { return now }
 			before := heap()
 			m := room.NewMap(config, []func(){func() {}})
 			one := &sink{}
-			m.Join("lobby", &one.mem, one, 0, 0)
-			message := frame(1, false, 62)
+			m.Join("lobby", &one.mem, room.Joiner{Peer: one})
+			message := same(frame(1, false, 62))
 			for range 50_000 {
 				now += time.Second
 				one.mem.Room().Publish(message, nil)

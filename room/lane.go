@@ -2,8 +2,8 @@ package room
 
 import "sync/atomic"
 
-// A lane is the members of one room that one worker has, and how far it has come with them. Its worker alone touches
-// it, but for the two atomic fields.
+// A lane is the members of one room and view that one worker has, and how far it has come with them. Its worker alone
+// touches it, but for the two atomic fields.
 type lane struct {
 	room   *Room
 	log    *log
@@ -12,7 +12,7 @@ type lane struct {
 
 	members []*Member
 	pass    pass
-	until   map[*Member]uint64 // of replaying members: the position where they joined
+	replays map[*Member]replay // of those that get history
 
 	dirty   atomic.Bool   // stands in a queue, or is just being worked on
 	reached atomic.Uint64 // the log's end when the last complete pass began
@@ -47,7 +47,7 @@ func (l *lane) bite(limit int) (writes int, again bool) {
 	for visits := 0; visits < biteVisits && writes < limit && !l.pass.done(); visits++ {
 		mem := l.members[l.pass.at]
 		l.pass.advance(len(l.members))
-		if !mem.is(blocked) && mem.cursor != v.end {
+		if !mem.is(blocked) && (mem.cursor != v.end || mem.is(replaying)) {
 			writes += l.visit(mem, &v)
 		}
 	}
@@ -70,11 +70,11 @@ func (l *lane) complete() (again bool) {
 // visit writes to a member what is between its cursor and the end of the view.
 func (l *lane) visit(mem *Member, v *view) (writes int) {
 	l.fanout.writing = true
-	if mem.cursor < v.oldest() {
-		l.skip(mem, v)
-	}
 	if mem.is(replaying) {
 		writes = l.replay(mem, v)
+	}
+	if !mem.is(replaying) && mem.cursor < v.oldest() {
+		l.skip(mem, v)
 	}
 	for mem.cursor != v.end && !mem.is(blocked) {
 		run := v.run(mem.cursor)
@@ -85,7 +85,7 @@ func (l *lane) visit(mem *Member, v *view) (writes int) {
 			mem.seen = v.ordinalAt(mem.cursor)
 		}
 	}
-	if mem.cursor == v.end {
+	if mem.cursor == v.end && !mem.is(replaying) {
 		mem.seen = v.ordinal
 	}
 	l.fanout.writing = false
@@ -95,48 +95,15 @@ func (l *lane) visit(mem *Member, v *view) (writes int) {
 // skip moves a member that has fallen behind everything that is kept to the middle of the window: at the oldest frame
 // it would soon miss some again.
 func (l *lane) skip(mem *Member, v *view) {
-	mem.cursor = v.boundary(v.end - uint64(l.log.config.Window/2))
-	ordinal := v.ordinalAt(mem.cursor)
+	mem.cursor = v.boundary(v.end - min(v.end, uint64(l.log.config.Window/2)))
+	l.goOn(mem, v.ordinalAt(mem.cursor))
+}
+
+// goOn tells a member what it has missed when it goes on from a message.
+func (l *lane) goOn(mem *Member, ordinal uint32) {
 	missed := ordinal - mem.seen
 	mem.seen = ordinal
 	if missed > 0 {
 		mem.peer.Missed(uint64(missed))
-	}
-}
-
-// replay writes to a member what came before it joined: the messages, without the notices between them.
-func (l *lane) replay(mem *Member, v *view) (writes int) {
-	until := l.until[mem]
-	for mem.cursor < until {
-		messages, next := l.fanout.gather(v, mem.cursor, until)
-		if len(messages) > 0 {
-			n := mem.write(messages)
-			writes++
-			if n < len(messages) {
-				mem.cursor = v.after(mem.cursor, n)
-				mem.seen = v.ordinalAt(mem.cursor)
-				return writes
-			}
-		}
-		mem.cursor = next
-	}
-	l.endReplay(mem)
-	return writes
-}
-
-// beginReplay keeps the position where a member joined until it has got what came before.
-func (l *lane) beginReplay(mem *Member, until uint64) {
-	if l.until == nil {
-		l.until = make(map[*Member]uint64)
-	}
-	l.until[mem] = until
-	mem.set(replaying)
-}
-
-func (l *lane) endReplay(mem *Member) {
-	mem.clear(replaying)
-	delete(l.until, mem)
-	if len(l.until) == 0 {
-		l.until = nil
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A log is the frames of a room in one encoding, oldest first, each byte at an absolute position that never changes.
+// A log is the entries of a room in one encoding, oldest first, each byte at an absolute position that never changes.
 // Writers hold the room's lock. Readers hold none: they load the end first and then the table, so that the table has
 // every segment up to that end.
 type log struct {
@@ -15,15 +15,17 @@ type log struct {
 	table  atomic.Pointer[[]*segment] // immutable once published; nil before the first frame
 	end    atomic.Uint64              // the position after the last published byte
 
-	messages uint32 // ever appended, modulo 2^32. Under the room's lock.
-	newest   uint32 // when the last message came, in seconds. Under the room's lock.
+	first uint32 // the room's messages before the log was made, modulo 2^32
+
+	// Owned by the room's lock.
+	messages uint32 // of the room, ever, modulo 2^32
+	newest   uint32 // when the last message came, in seconds
+	lanes    int    // that deliver from it
+	held     int    // bytes of its pages
 }
 
 // append publishes a frame. Under the room's lock.
 func (l *log) append(frame []byte, notice bool) {
-	if len(frame) == 0 {
-		panic("room: an empty frame")
-	}
 	end := l.end.Load()
 	last := l.last()
 	if last == nil || !last.fits(end-last.base, len(frame)) {
@@ -53,6 +55,7 @@ func (l *log) begin(end uint64, frame int) *segment {
 		kept, size = l.alive(*l.table.Load(), end), len(last.page)
 	}
 	s := &segment{base: end, first: l.messages, page: make([]byte, pageSize(size, frame))}
+	l.held += len(s.page)
 	table := make([]*segment, len(kept)+1)
 	copy(table, kept)
 	table[len(kept)] = s
@@ -60,27 +63,34 @@ func (l *log) begin(end uint64, frame int) *segment {
 	return s
 }
 
-// alive leaves out the oldest segments that are outside the window and outside the history. Never the last one.
+// alive leaves out the oldest segments that are outside the window and outside the history. Never the last one. A log
+// that no lane delivers from needs no window.
 func (l *log) alive(table []*segment, end uint64) []*segment {
+	window := uint64(l.config.Window)
+	if l.lanes == 0 {
+		window = 0
+	}
 	now := l.config.Now()
 	for len(table) > 1 {
 		after := table[1]
-		if end-after.base < uint64(l.config.Window) || l.isHistory(table[0], after, end, now) {
+		if end-after.base < window || l.isHistory(table[0], after, end, now) {
 			break
 		}
+		l.held -= len(table[0].page)
 		table = table[1:]
 	}
 	return table
 }
 
-// trim leaves out what is not history: a room without members needs no window. Under the room's lock.
-func (l *log) trim() {
+// trim leaves out the window, and unless told to keep it the history too, but for the last segment. Under the room's lock.
+func (l *log) trim(history bool) {
 	table := l.table.Load()
 	if table == nil {
 		return
 	}
 	kept, end, now := *table, l.end.Load(), l.config.Now()
-	for len(kept) > 1 && !l.isHistory(kept[0], kept[1], end, now) {
+	for len(kept) > 1 && !(history && l.isHistory(kept[0], kept[1], end, now)) {
+		l.held -= len(kept[0].page)
 		kept = kept[1:]
 	}
 	if len(kept) < len(*table) {
@@ -139,7 +149,7 @@ func (l *log) read() view {
 		end := l.end.Load()
 		table := l.table.Load()
 		if table == nil {
-			return view{end: end}
+			return view{end: end, ordinal: l.first}
 		}
 		// Whoever was interrupted between the two loads may find a table that begins after that end.
 		if v := (view{end: end, table: *table}); end >= v.oldest() {

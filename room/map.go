@@ -11,6 +11,7 @@ import (
 type Map struct {
 	config  Config
 	shards  []shard
+	pages   ledger
 	fanouts []*Fanout
 	swept   int // the shard where the next sweep begins
 }
@@ -19,6 +20,7 @@ type Map struct {
 // while somebody is about to join it.
 type shard struct {
 	config *Config
+	pages  *ledger
 
 	mu    sync.Mutex
 	rooms map[string]*Room
@@ -37,7 +39,7 @@ func NewMap(config Config, wake []func()) *Map {
 	config.check()
 	m := &Map{config: config, shards: make([]shard, config.Shards)}
 	for i := range m.shards {
-		m.shards[i] = shard{config: &m.config, rooms: make(map[string]*Room)}
+		m.shards[i] = shard{config: &m.config, pages: &m.pages, rooms: make(map[string]*Room)}
 	}
 	for _, w := range wake {
 		m.fanouts = append(m.fanouts, &Fanout{wake: w})
@@ -48,25 +50,33 @@ func NewMap(config Config, wake []func()) *Map {
 // Fanout is what a worker has to write.
 func (m *Map) Fanout(worker int) *Fanout { return m.fanouts[worker] }
 
+// A Joiner says how somebody joins a room.
+type Joiner struct {
+	Peer    Peer
+	Worker  int // the member's
+	View    int // the encoding in which it gets the room's entries
+	History int // how many earlier messages it asks for; these come in the encoding in which history is kept
+}
+
 // Join puts a member into the room of that name, which it makes when there is none. The member gets what is published
-// from now on, and before that up to history earlier messages: Flush sends them, so that the connection can first send
-// something of its own. On the member's worker, which is given.
-func (m *Map) Join(name string, mem *Member, peer Peer, worker, history int) {
-	f := m.fanouts[worker]
+// from now on, and before that the history it asks for: Flush sends it, so that the connection can first send
+// something of its own. On the member's worker.
+func (m *Map) Join(name string, mem *Member, j Joiner) {
+	f := m.fanouts[j.Worker]
 	f.mustNotWrite("Join")
 	if mem.lane != nil {
 		panic("room: Join of a member that is in a room")
 	}
-	mem.enter(m.shard(name).enter(name), peer, f, history)
+	mem.enter(m.shard(name).enter(name), j, f)
 }
 
 // Publish is Room.Publish for somebody who is no member, on any goroutine. Without history it does nothing in a room
 // that nobody is in.
-func (m *Map) Publish(name string, frame []byte, w Waiter) bool {
+func (m *Map) Publish(name string, e Entry, w Waiter) bool {
 	s := m.shard(name)
 	r := s.enter(name)
 	defer s.exit(r)
-	return r.Publish(frame, w)
+	return r.Publish(e, w)
 }
 
 // Len counts the rooms.
@@ -112,7 +122,8 @@ func (s *shard) enter(name string) *Room {
 	r := s.rooms[name]
 	if r == nil {
 		name = strings.Clone(name) // it may be a piece of a request
-		r = &Room{name: name, shard: s, log: log{config: s.config}}
+		r = &Room{name: name, shard: s}
+		r.logs[historyView] = &log{config: s.config}
 		s.rooms[name] = r
 	}
 	r.users++
@@ -132,8 +143,12 @@ func (s *shard) exit(r *Room) {
 // vacate removes an empty room, or lists it as due. Under the shard's lock.
 func (s *shard) vacate(r *Room) (removed bool) {
 	r.mu.Lock()
-	aged := r.log.aged()
-	r.log.trim()
+	aged := r.history().aged()
+	r.history().trim(true)
+	if aged {
+		r.logs = [maxViews]*log{}
+	}
+	r.account()
 	r.mu.Unlock()
 	r.awaiting = !aged
 	if aged {

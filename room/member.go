@@ -16,7 +16,7 @@ type Member struct {
 
 const (
 	blocked   = 1 << 31 // the peer took less than it was offered; Flush ends it
-	replaying = 1 << 30 // the cursor is before the position where it joined, which the lane knows
+	replaying = 1 << 30 // the cursor is in the history, before the position where it joined, which the lane knows
 	unblocked = 1 << 29 // stands in the Fanout's list of those that can take more
 	placeMask = unblocked - 1
 )
@@ -74,6 +74,7 @@ func (mem *Member) Leave() {
 	r.roster.remove(mem)
 	if len(l.members) == 0 {
 		r.dropLane(l)
+		r.account()
 	}
 	r.mu.Unlock()
 	*mem = Member{}
@@ -81,20 +82,22 @@ func (mem *Member) Leave() {
 	r.shard.exit(r)
 }
 
-// enter puts the member into a room that counts it already, with up to history messages before the end.
-func (mem *Member) enter(r *Room, peer Peer, f *Fanout, history int) {
+// enter puts the member into a room that counts it already.
+func (mem *Member) enter(r *Room, j Joiner, f *Fanout) {
 	r.mu.Lock()
-	l := r.lane(f)
-	end := r.log.end.Load()
-	*mem = Member{peer: peer, lane: l, cursor: end, seen: r.log.messages}
-	if history > 0 {
-		mem.cursor, mem.seen = r.log.back(history)
+	l, past := r.lane(f, j.View), r.history()
+	re := replay{until: past.end.Load(), start: l.log.end.Load(), ordinal: past.messages}
+	*mem = Member{peer: j.Peer, lane: l, cursor: re.start, seen: re.ordinal}
+	from, ordinal := re.until, re.ordinal
+	if j.History > 0 {
+		from, ordinal = past.back(j.History)
 	}
 	r.roster.add(mem)
 	r.mu.Unlock()
 	l.add(mem)
-	if mem.cursor < end {
-		l.beginReplay(mem, end)
+	if from < re.until {
+		mem.cursor, mem.seen = from, ordinal
+		l.beginReplay(mem, re)
 	}
 }
 

@@ -66,6 +66,7 @@ func play(t *testing.T, steps int, choose func(int) int) *world {
 		c.HistoryBytes = 256 << choose(8)
 		c.HistoryAge = 100 * time.Second
 	})
+	w.views = 1 + choose(views)
 	for range steps {
 		w.step(choose, notices)
 	}
@@ -88,6 +89,7 @@ func (w *world) step(choose func(int) int, notices bool) {
 	switch op := choose(100); {
 	case op < 6 || p == nil:
 		name := fmt.Sprint("room", choose(3))
+		w.view = choose(w.views)
 		w.join(name, choose(len(w.runs)), choose(3)*choose(20), anyCredit(choose))
 	case op < 10:
 		w.leave(p)

@@ -11,11 +11,11 @@ import (
 func (w *world) join(name string, worker, history, credit int) *person {
 	r := w.modelOf(name)
 	r.joins++
-	p := &person{w: w, worker: worker, room: r, number: r.joins, joined: len(r.entries), credit: credit}
+	p := &person{w: w, worker: worker, view: w.view, room: r, number: r.joins, joined: len(r.entries), credit: credit}
 	p.next = w.back(r, history)
 	r.roster = append(r.roster, p)
 	w.members = append(w.members, p)
-	w.rooms.Join(name, &p.mem, p, worker, history)
+	w.rooms.Join(name, &p.mem, room.Joiner{Peer: p, Worker: worker, View: p.view, History: history})
 	if history > 0 {
 		p.mem.Flush()
 	}
@@ -35,7 +35,7 @@ func (w *world) back(r *modelRoom, n int) int {
 	first, n := len(r.entries), min(n, w.config.HistoryCount)
 	for i := len(r.entries) - 1; i >= 0 && n > 0; i-- {
 		e := r.entries[i]
-		if e.position+uint64(w.config.HistoryBytes) < r.end || w.now-e.at >= w.config.HistoryAge {
+		if e.position[0]+uint64(w.config.HistoryBytes) < r.end[0] || w.now-e.at >= w.config.HistoryAge {
 			break
 		}
 		if !e.notice {
@@ -78,22 +78,22 @@ func (w *world) say(p *person, size int) bool {
 // outside publishes a message as nobody's member.
 func (w *world) outside(name string, size int) bool {
 	r := w.modelOf(name)
-	taken := w.publish(r, size, func(f []byte, wait room.Waiter) bool { return w.rooms.Publish(name, f, wait) })
+	taken := w.publish(r, size, func(e room.Entry, wait room.Waiter) bool { return w.rooms.Publish(name, e, wait) })
 	if len(r.roster) == 0 && !r.listed {
 		w.vacate(r)
 	}
 	return taken
 }
 
-func (w *world) publish(r *modelRoom, size int, send func([]byte, room.Waiter) bool) bool {
+func (w *world) publish(r *modelRoom, size int, send func(room.Entry, room.Waiter) bool) bool {
 	w.ids++
-	f := frame(w.ids, false, size)
-	wait := &waiter{}
+	e, wait := entryOf{w.ids, false, size, -1}, &waiter{}
 	// The model comes first: a peer may see the message before Publish returns.
-	r.add(w, len(f), false)
-	if !send(f, wait) {
+	end := r.end
+	r.add(w, e)
+	if !send(e, wait) {
 		r.entries = r.entries[:len(r.entries)-1]
-		r.end -= uint64(len(f))
+		r.end = end
 		w.waiters = append(w.waiters, wait)
 		w.busy++
 		return false
@@ -104,14 +104,19 @@ func (w *world) publish(r *modelRoom, size int, send func([]byte, room.Waiter) b
 // notify publishes a notice in a member's room.
 func (w *world) notify(p *person, size int) {
 	w.ids++
-	f := frame(w.ids, true, size)
-	p.room.add(w, len(f), true)
-	p.mem.Room().Notice(f)
+	e := entryOf{w.ids, true, size, -1}
+	if w.views > 1 {
+		e.not = int(w.ids)%4 - 2 // every other one is nothing in one of both
+	}
+	p.room.add(w, e)
+	p.mem.Room().Notice(e)
 }
 
-func (r *modelRoom) add(w *world, size int, notice bool) {
-	r.entries = append(r.entries, entry{r.end, size, w.ids, notice, w.now})
-	r.end += uint64(size)
+func (r *modelRoom) add(w *world, e entryOf) {
+	r.entries = append(r.entries, entry{e, r.end, w.now})
+	for view := range r.end {
+		r.end[view] += uint64(len(e.Frame(view)))
+	}
 }
 
 // writable gives a member credit, and the edge that follows when it was blocked.
@@ -220,7 +225,7 @@ func (w *world) end() {
 		w.now += w.config.HistoryAge + time.Second
 		w.sweep()
 	}
-	if w.rooms.Len() != 0 || len(w.model) != 0 {
-		w.t.Fatalf("%d rooms are left, %d in the model", w.rooms.Len(), len(w.model))
+	if w.rooms.Len() != 0 || len(w.model) != 0 || w.rooms.Bytes() != 0 {
+		w.t.Fatalf("%d rooms and %d bytes are left, %d rooms in the model", w.rooms.Len(), w.rooms.Bytes(), len(w.model))
 	}
 }

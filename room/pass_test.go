@@ -247,7 +247,7 @@ func TestBatch(t *testing.T) {
 func TestMisuse(t *testing.T) {
 	var other room.Member
 	for name, misuse := range map[string]func(*world, *person){
-		"room: Join called by a Peer's method":  func(w *world, p *person) { w.rooms.Join("x", &other, p, 0, 0) },
+		"room: Join called by a Peer's method":  func(w *world, p *person) { w.rooms.Join("x", &other, room.Joiner{Peer: p}) },
 		"room: Leave called by a Peer's method": func(w *world, p *person) { p.mem.Leave() },
 		"room: Flush called by a Peer's method": func(w *world, p *person) { p.mem.Flush() },
 		"room: Turn called by a Peer's method":  func(w *world, p *person) { w.rooms.Fanout(0).Turn(1, nil) },
@@ -260,8 +260,8 @@ func TestMisuse(t *testing.T) {
 	}
 	w := newWorld(t, 1, nil)
 	p := w.join("lobby", 0, 0, -1)
-	mustPanic(t, "room: Join of a member that is in a room", func() { w.rooms.Join("x", &p.mem, p, 0, 0) })
-	mustPanic(t, "room: an empty frame", func() { p.mem.Room().Publish(nil, nil) })
+	mustPanic(t, "room: Join of a member that is in a room", func() { w.rooms.Join("x", &p.mem, room.Joiner{Peer: p}) })
+	mustPanic(t, "room: an empty frame", func() { p.mem.Room().Publish(same(nil), nil) })
 }
 
 func mustPanic(t *testing.T, want string, f func()) {
@@ -292,7 +292,7 @@ func TestPartOfFrame(t *testing.T) {
 			p := w.join("lobby", 0, 0, -1)
 			c := &cutter{take: take}
 			if history == 0 {
-				w.rooms.Join("lobby", &c.mem, c, 0, 0)
+				w.rooms.Join("lobby", &c.mem, room.Joiner{Peer: c})
 			}
 			for range 3 {
 				w.say(p, size-2)
@@ -303,7 +303,7 @@ func TestPartOfFrame(t *testing.T) {
 			}
 			mustPanic(t, want, func() {
 				if history > 0 {
-					w.rooms.Join("lobby", &c.mem, c, 0, history)
+					w.rooms.Join("lobby", &c.mem, room.Joiner{Peer: c, History: history})
 				}
 				c.mem.Flush()
 			})

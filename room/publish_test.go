@@ -21,13 +21,13 @@ func TestBusy(t *testing.T) {
 			t.Fatal("more than half the window was taken")
 		}
 	}
-	if want := uint64(2048); a.room.end != want {
-		t.Fatalf("refused at %d bytes, not at %d", a.room.end, want)
+	if want := uint64(2048); a.room.end[0] != want {
+		t.Fatalf("refused at %d bytes, not at %d", a.room.end[0], want)
 	}
 	if w.say(b, size-2) || w.outside("lobby", size-2) {
 		t.Fatal("another publisher was not refused")
 	}
-	if a.mem.Room().Publish(frame(1, false, size), nil) {
+	if a.mem.Room().Publish(same(frame(1, false, size)), nil) {
 		t.Fatal("one that does not wait was not refused")
 	}
 	w.notify(a, size-2)
@@ -126,7 +126,7 @@ func TestResumePublishes(t *testing.T) {
 	w.waiters = nil
 	taken := false
 	again := resumer(func() { taken = w.say(p, 62) })
-	if p.mem.Room().Publish(frame(0, false, 62), again) {
+	if p.mem.Room().Publish(same(frame(0, false, 62)), again) {
 		t.Fatal("not busy")
 	}
 	w.quiesce()
@@ -146,7 +146,7 @@ func TestWakes(t *testing.T) {
 	m := room.NewMap(config, []func(){func() { wakes[0]++ }, func() { wakes[1]++ }})
 	all := make([]sink, 4)
 	for i, name := range []string{"x", "x", "y", "x"} {
-		m.Join(name, &all[i].mem, &all[i], i/3, 0)
+		m.Join(name, &all[i].mem, room.Joiner{Peer: &all[i], Worker: i / 3})
 	}
 	x, y := all[0].mem.Room(), all[2].mem.Room()
 	want := func(a, b int) {
@@ -156,10 +156,10 @@ func TestWakes(t *testing.T) {
 		}
 	}
 	want(0, 0)
-	y.Publish(frame(1, false, 10), nil)
+	y.Publish(same(frame(1, false, 10)), nil)
 	want(1, 0)
-	x.Publish(frame(2, false, 10), nil)
-	x.Notice(frame(3, true, 10))
+	x.Publish(same(frame(2, false, 10)), nil)
+	x.Notice(same(frame(3, true, 10)))
 	want(1, 1)
 	if m.Fanout(0).Turn(100, nil) || m.Fanout(1).Turn(100, nil) {
 		t.Error("there is more to do")
@@ -167,6 +167,6 @@ func TestWakes(t *testing.T) {
 	if got := []int{all[0].bytes, all[1].bytes, all[2].bytes, all[3].bytes}; !slices.Equal(got, []int{24, 24, 12, 24}) {
 		t.Errorf("%v bytes were delivered", got)
 	}
-	x.Publish(frame(4, false, 10), nil)
+	x.Publish(same(frame(4, false, 10)), nil)
 	want(2, 2)
 }

@@ -67,6 +67,7 @@ func (s signal) Resume() {
 // the same order as all others. A lost wake makes it hang.
 func TestRace(t *testing.T) {
 	config := room.Defaults()
+	config.Views = views
 	config.Window = 16 << 10 // busy often
 	config.Now = never
 	wakes := make([]signal, raceWorkers)
@@ -79,10 +80,10 @@ func TestRace(t *testing.T) {
 	seed := maphash.MakeSeed()
 	stayers := make([][]*listener, raceWorkers)
 	for worker := range stayers {
-		for range raceStayers {
+		for i := range raceStayers {
 			l := &listener{t: t}
 			l.order.SetSeed(seed)
-			m.Join("lobby", &l.mem, l, worker, 0)
+			m.Join("lobby", &l.mem, room.Joiner{Peer: l, Worker: worker, View: i % views})
 			stayers[worker] = append(stayers[worker], l)
 		}
 	}
@@ -115,8 +116,8 @@ func TestBusyRace(t *testing.T) {
 	config.Window, config.HistoryCount = 256, 0
 	woken, resumed, last := make(signal, 1), make(signal, 1), &sink{}
 	m := room.NewMap(config, []func(){woken.Resume})
-	m.Join("lobby", &last.mem, last, 0, 0)
-	r, message := last.mem.Room(), frame(1, false, 130)
+	m.Join("lobby", &last.mem, room.Joiner{Peer: last})
+	r, message := last.mem.Room(), same(frame(1, false, 130))
 	var publisher sync.WaitGroup
 	publisher.Go(func() {
 		for range messages {
@@ -125,7 +126,7 @@ func TestBusyRace(t *testing.T) {
 			}
 		}
 	})
-	for last.bytes < messages*len(message) {
+	for last.bytes < messages*len(message.frame) {
 		<-woken
 		deliver(m.Fanout(0))
 	}
@@ -149,7 +150,7 @@ func work(t *testing.T, m *room.Map, worker int, wake signal, stayers []*listene
 		switch r := guest.mem.Room(); {
 		case r == nil:
 			guest.next = [racePublishers]uint32{}
-			m.Join(fmt.Sprint("lobby", "2"[:random.IntN(2)]), &guest.mem, guest, worker, random.IntN(50))
+			m.Join(fmt.Sprint("lobby", "2"[:random.IntN(2)]), &guest.mem, room.Joiner{Peer: guest, Worker: worker, View: random.IntN(views), History: random.IntN(50)})
 			guest.mem.Flush()
 		case random.IntN(3) == 0:
 			guest.mem.Leave()
@@ -176,7 +177,7 @@ func complete(stayers []*listener) bool {
 func talk(m *room.Map, publisher uint32) {
 	resumed := make(signal, 1)
 	for i := range uint32(raceMessages) {
-		f := frame(publisher<<24|(i+1), false, 20)
+		f := entryOf{publisher<<24 | (i + 1), false, 20, -1}
 		for !m.Publish("lobby", f, resumed) {
 			<-resumed
 		}

@@ -5,13 +5,16 @@
 // messages arrive therefore writes many of them at a time, a member that is behind costs nobody anything, and history is
 // a cursor that begins further back.
 //
+// Members that want the same message in other encodings stand in other views: a room has a log for each view that
+// somebody is in, and for view 0, which is the history, always. A message is encoded once for each of these.
+//
 //	        oldest                                                  end
 //	log     [ 256 ][ 512  ][   1 KiB    ] . . . [       64 KiB      |    ]    segments
 //	                    ^                                   ^       ^
 //	                    cursor of a member                  another the rest
 //
-//	Map ── shards ── Room ──┬── lane of worker 0 ── members      Fanout 0: its lanes that have something to write
-//	                        └── lane of worker 1 ── members      Fanout 1
+//	Map ── shards ── Room ──┬── lane of worker 0, view 0 ── members      Fanout 0: its lanes that have something to write
+//	                        └── lane of worker 1, view 0 ── members      Fanout 1
 //
 // A pass takes a lane once around its members; a turn of a Fanout takes a few members of each lane that has something to
 // write, in rounds. Rules of a pass:
@@ -28,7 +31,8 @@
 //
 // Ownership. A Member and its lane belong to one worker: Join, Leave, Flush, Unblock and Turn run on it, and so do the
 // Peer's methods. Publish, Notice and the questions about a room may come from any goroutine. Locks are taken in the order
-// shard, room, Fanout; no call out of the package is made under one, except the visits of Room.Members.
+// shard, room, then Fanout or ledger; no call out of the package is made under one, except the visits of Room.Members and
+// the encoding of an Entry.
 package room
 
 import (
@@ -56,7 +60,20 @@ type Waiter interface {
 	Resume()
 }
 
-// A Room is a log and the members that stand in it.
+// An Entry is what is published, to be had in every encoding.
+type Entry interface {
+	// Frame returns the entry as one whole frame in the encoding of a view; a notice may be nothing in some of them. It
+	// is called under the room's lock, for each view that exists, so what takes time is to be done before, for the views
+	// that Room.Has tells. The bytes are copied before the next call.
+	Frame(view int) []byte
+}
+
+const (
+	historyView = 0 // exists as long as the room does
+	maxViews    = 4
+)
+
+// A Room is a log for each view, and the members that stand in them.
 type Room struct {
 	name  string
 	shard *shard
@@ -67,12 +84,16 @@ type Room struct {
 
 	// Owned by the room's lock.
 	mu      sync.Mutex
-	lanes   []*lane // one per worker with members; replaced, never changed
+	logs    [maxViews]*log // by view; nil when nobody is in it. The first, which never changes, is read without the lock.
+	lanes   []*lane        // one per worker and view with members; replaced, never changed
 	roster  roster
 	waiters []Waiter
+	held    int // bytes of the logs' pages, as the ledger knows them
 
-	log     log          // appended to under the lock, read without
-	waiting atomic.Int32 // len(waiters)
+	shelving
+
+	views   atomic.Uint32 // a bit for each log
+	waiting atomic.Int32  // len(waiters)
 }
 
 // Name is the name that the room was joined by.
@@ -94,16 +115,18 @@ func (r *Room) Members(after uint64, limit int, visit func(join uint64, peer Pee
 	return r.roster.page(after, limit, visit)
 }
 
-// Publish appends a message, one whole frame, and has it delivered to every member. It copies the frame. When it answers
-// false a lane lags by half the window: nothing was appended, and w (unless nil) is resumed once all of them are below a
-// quarter.
-func (r *Room) Publish(frame []byte, w Waiter) bool {
+// Has says whether somebody is in a view. That may have changed when the answer arrives.
+func (r *Room) Has(view int) bool { return r.views.Load()&(1<<view) != 0 }
+
+// Publish appends a message and has it delivered to every member. When it answers false a lane lags by half the window:
+// nothing was appended, and w (unless nil) is resumed once all of them are below a quarter.
+func (r *Room) Publish(e Entry, w Waiter) bool {
 	r.mu.Lock()
 	if !r.admits(w) {
 		r.mu.Unlock()
 		return false
 	}
-	r.log.append(frame, false)
+	r.append(e, false)
 	lanes := r.lanes
 	r.mu.Unlock()
 	markAll(lanes)
@@ -119,17 +142,36 @@ func (r *Room) Admits(w Waiter) bool {
 }
 
 // Notice appends a line that the server itself makes: never refused, not counted as a message, not part of history.
-func (r *Room) Notice(frame []byte) {
+func (r *Room) Notice(e Entry) {
 	r.mu.Lock()
-	r.log.append(frame, true)
+	r.append(e, true)
 	lanes := r.lanes
 	r.mu.Unlock()
 	markAll(lanes)
 }
 
+// append puts an entry into every log. Under the lock.
+func (r *Room) append(e Entry, notice bool) {
+	for view, l := range r.logs {
+		if l == nil {
+			continue
+		}
+		frame := e.Frame(view)
+		if len(frame) > 0 {
+			l.append(frame, notice)
+		} else if !notice {
+			panic("room: an empty frame")
+		}
+	}
+	r.account()
+}
+
+// history is the log that history is read from. Any goroutine.
+func (r *Room) history() *log { return r.logs[historyView] }
+
 // admits says whether a message may be appended, or registers the waiter. Under the lock.
 func (r *Room) admits(w Waiter) bool {
-	half := uint64(r.log.config.Window / 2)
+	half := uint64(r.shard.config.Window / 2)
 	if r.lag() < half {
 		return true
 	}
@@ -149,9 +191,9 @@ func (r *Room) admits(w Waiter) bool {
 
 // lag is how far the slowest lane is behind. Under the lock.
 func (r *Room) lag() uint64 {
-	end, lag := r.log.end.Load(), uint64(0)
-	for _, lane := range r.lanes {
-		lag = max(lag, end-lane.reached.Load())
+	lag := uint64(0)
+	for _, l := range r.lanes {
+		lag = max(lag, l.log.end.Load()-l.reached.Load())
 	}
 	return lag
 }
@@ -163,7 +205,7 @@ func (r *Room) resume() {
 		return
 	}
 	r.mu.Lock()
-	if r.lag() >= uint64(r.log.config.Window/4) {
+	if r.lag() >= uint64(r.shard.config.Window/4) {
 		r.mu.Unlock()
 		return
 	}
@@ -176,20 +218,65 @@ func (r *Room) resume() {
 	}
 }
 
-// lane returns the room's lane on a worker, made when it is the first member there. Under the lock.
-func (r *Room) lane(f *Fanout) *lane {
+// lane returns the room's lane on a worker in a view, and its log, made when it is the first member there. Under the lock.
+func (r *Room) lane(f *Fanout, view int) *lane {
+	past := r.history()
+	if r.logs[view] == nil {
+		r.logs[view] = &log{config: past.config, first: past.messages, messages: past.messages}
+	}
 	for _, l := range r.lanes {
-		if l.fanout == f {
+		if l.fanout == f && l.log == r.logs[view] {
 			return l
 		}
 	}
-	l := &lane{room: r, log: &r.log, fanout: f}
-	l.reached.Store(r.log.end.Load())
+	l := &lane{room: r, log: r.logs[view], fanout: f}
+	l.log.lanes++
+	l.reached.Store(l.log.end.Load())
 	r.lanes = append(slices.Clip(r.lanes), l)
+	r.noteViews()
 	return l
 }
 
-// dropLane forgets a lane without members. Under the lock.
+// dropLane forgets a lane without members, and the log of a view that nobody is in any more. Under the lock.
 func (r *Room) dropLane(l *lane) {
 	r.lanes = slices.DeleteFunc(slices.Clone(r.lanes), func(other *lane) bool { return other == l })
+	l.log.lanes--
+	if l.log.lanes == 0 {
+		r.desert(l.log)
+	}
+	r.noteViews()
+}
+
+// desert takes back what a log without lanes needs no more: all, or what is not history. Under the lock.
+func (r *Room) desert(l *log) {
+	if l == r.history() {
+		l.trim(true)
+		return
+	}
+	r.logs[slices.Index(r.logs[:], l)] = nil
+}
+
+// noteViews notes which views somebody is in. Under the lock.
+func (r *Room) noteViews() {
+	var views uint32
+	for view, l := range r.logs {
+		if l != nil && l.lanes > 0 {
+			views |= 1 << view
+		}
+	}
+	r.views.Store(views)
+}
+
+// account tells the ledger what the logs hold. Under the lock.
+func (r *Room) account() {
+	held := 0
+	for _, l := range r.logs {
+		if l != nil {
+			held += l.held
+		}
+	}
+	if held != r.held {
+		r.shard.pages.note(r, held-r.held, held)
+		r.held = held
+	}
 }

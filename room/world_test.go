@@ -23,6 +23,8 @@ type world struct {
 	members []*person
 	waiters []*waiter
 	ids     uint32
+	view    int // of those who join next
+	views   int // of a model run
 	missed  int // gaps so far, and busy answers: a test that never sees one shows nothing
 	unfair  int // gaps of members that were not blocked
 	busy    int
@@ -31,6 +33,7 @@ type world struct {
 func newWorld(t testing.TB, workers int, adjust func(*room.Config)) *world {
 	w := &world{t: t, model: map[string]*modelRoom{}, runs: make([]bool, workers)}
 	w.config = room.Defaults()
+	w.config.Views = views
 	w.config.Now = func() time.Duration { return w.now }
 	if adjust != nil {
 		adjust(&w.config)
@@ -47,7 +50,7 @@ func newWorld(t testing.TB, workers int, adjust func(*room.Config)) *world {
 type modelRoom struct {
 	name    string
 	entries []entry
-	end     uint64
+	end     [views]uint64
 	roster  []*person
 	joins   uint64
 	due     time.Duration
@@ -55,18 +58,44 @@ type modelRoom struct {
 }
 
 type entry struct {
-	position uint64
-	size     int
-	id       uint32
-	notice   bool
+	entryOf
+	position [views]uint64 // in each view
 	at       time.Duration
 }
+
+// views is how many encodings the rooms of a world have.
+const views = 2
+
+// An entryOf is what a test publishes: each view has a size of its own, and notices may be nothing in one of them.
+type entryOf struct {
+	id     uint32
+	notice bool
+	size   int
+	not    int // the view in which it is nothing; negative: none
+}
+
+func (e entryOf) Frame(view int) []byte {
+	if view == e.not {
+		return nil
+	}
+	f := frame(e.id, e.notice, e.size+20*view)
+	f[len(f)-2] = byte(view)
+	return f
+}
+
+// A sameEntry is an entry with the same bytes in every view.
+type sameEntry struct{ frame []byte }
+
+func same(frame []byte) *sameEntry { return &sameEntry{frame} }
+
+func (s *sameEntry) Frame(int) []byte { return s.frame }
 
 // A person is a member with a peer that takes as much as it has credit for, and checks each byte.
 type person struct {
 	w       *world
 	mem     room.Member
 	worker  int
+	view    int
 	room    *modelRoom
 	number  uint64 // of joining
 	joined  int    // entries in the room when it joined
@@ -102,7 +131,7 @@ func (p *person) Write(frames []byte) (n int) {
 			return n
 		}
 		id, notice, size := parse(p.w.t, frames[n:])
-		p.expect(id, notice)
+		p.expect(id, notice, int(frames[n+size-2]))
 		p.got++
 		n += size
 		if p.credit > 0 {
@@ -113,22 +142,38 @@ func (p *person) Write(frames []byte) (n int) {
 }
 
 // expect moves on to the entry that was received.
-func (p *person) expect(id uint32, notice bool) {
+func (p *person) expect(id uint32, notice bool, view int) {
 	r := p.room
 	p.passNotices()
 	p.passGap(id)
+	p.passNotices()
 	if p.next >= len(r.entries) {
 		p.w.t.Fatalf("%v got %d, and nothing was to come", p, id)
 	}
 	if e := r.entries[p.next]; e.id != id || e.notice != notice {
 		p.w.t.Fatalf("%v got %d (notice %v), and %d (notice %v) was to come", p, id, notice, e.id, e.notice)
 	}
+	if want := p.stands(); view != want {
+		p.w.t.Fatalf("%v got %d in view %d, not %d", p, id, view, want)
+	}
 	p.next++
 }
 
-// passNotices leaves out those that history leaves out.
+// stands is the view that the next entry comes in: history is all in the first.
+func (p *person) stands() int {
+	if p.next < p.joined {
+		return 0
+	}
+	return p.view
+}
+
+// passNotices leaves out those that history leaves out, and those that are nothing in its view.
 func (p *person) passNotices() {
-	for p.next < p.joined && p.room.entries[p.next].notice {
+	for p.next < len(p.room.entries) {
+		e := p.room.entries[p.next]
+		if !e.notice || p.next >= p.joined && e.not != p.view {
+			return
+		}
 		p.next++
 	}
 }
@@ -137,12 +182,12 @@ func (p *person) passNotices() {
 // was where it is now, or before.
 func (p *person) passGap(id uint32) {
 	r, window := p.room, uint64(p.w.config.Window)
-	if p.next == len(r.entries) || r.entries[p.next].position+window >= r.end {
+	if p.next == len(r.entries) || r.entries[p.next].position[p.view]+window >= r.end[p.view] {
 		return
 	}
 	for p.next < len(r.entries) {
 		e := r.entries[p.next]
-		if e.id == id || !e.notice || e.position+window/2 >= r.end {
+		if e.id == id || !e.notice || e.position[p.view]+window/2 >= r.end[p.view] {
 			return
 		}
 		p.next++
@@ -155,6 +200,9 @@ func (p *person) Missed(n uint64) {
 	if !p.blocked {
 		p.w.unfair++
 	}
+	if p.freed { // it was its turn, even if nothing is left to write
+		p.blocked, p.freed = false, false
+	}
 	if n == 0 {
 		p.w.t.Fatalf("%v missed nothing, and was told so", p)
 	}
@@ -162,17 +210,20 @@ func (p *person) Missed(n uint64) {
 }
 
 func (p *person) jump(n uint64) {
+	if p.next < p.joined && p.gaveUp(n) {
+		return
+	}
 	r := p.room
 	first := p.next
 	for first > 0 && first <= p.joined && r.entries[first-1].notice {
 		first-- // a member that gets history may still stand before notices that it will not get
 	}
-	cursor := r.entries[first].position
-	if cursor+uint64(p.w.config.Window) > r.end {
-		p.w.t.Fatalf("%v has a gap %d bytes before the end", p, r.end-cursor)
+	cursor, end := r.entries[first].position[p.view], r.end[p.view]
+	if cursor+uint64(p.w.config.Window) > end {
+		p.w.t.Fatalf("%v has a gap %d bytes before the end", p, end-cursor)
 	}
-	middle, messages := r.end-uint64(p.w.config.Window/2), uint64(0)
-	for ; p.next < len(r.entries) && r.entries[p.next].position < middle; p.next++ {
+	middle, messages := end-uint64(p.w.config.Window/2), uint64(0)
+	for ; p.next < len(r.entries) && r.entries[p.next].position[p.view] < middle; p.next++ {
 		if !r.entries[p.next].notice {
 			messages++
 		}
@@ -180,6 +231,21 @@ func (p *person) jump(n uint64) {
 	if messages != n {
 		p.w.t.Fatalf("%v was told that it missed %d, and missed %d", p, n, messages)
 	}
+}
+
+// gaveUp says whether the gap is the rest of the history, which has aged while the member did not take it.
+func (p *person) gaveUp(n uint64) bool {
+	r, rest := p.room, uint64(0)
+	for _, e := range r.entries[p.next:p.joined] {
+		if !e.notice {
+			rest++
+		}
+	}
+	if rest != n || p.w.back(r, len(r.entries)) <= p.next {
+		return false
+	}
+	p.next = p.joined
+	return true
 }
 
 func (p *person) String() string {

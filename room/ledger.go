@@ -1,0 +1,115 @@
+package room
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// A ledger knows how many bytes the logs of all rooms hold, and which rooms hold much: those with 8 KiB or more stand on
+// shelves, each for rooms of up to twice the size of the one before it, the one that has not grown for longest in front.
+type ledger struct {
+	held atomic.Int64
+
+	mu      sync.Mutex
+	shelves [16]shelf // the first stays empty
+}
+
+type shelf struct{ head, tail *Room }
+
+// A shelving is a room's place on a shelf.
+type shelving struct {
+	shelf      int   // owned by the room's lock
+	prev, next *Room // owned by the ledger's lock
+}
+
+// shelfOf returns the number of the shelf for a room that holds that much.
+func shelfOf(held int) int { return min(bits.Len(uint(held>>13)), len(ledger{}.shelves)-1) }
+
+// note takes down that a room holds delta bytes more, held in all. Under the room's lock.
+func (l *ledger) note(r *Room, delta, held int) {
+	l.held.Add(int64(delta))
+	now := shelfOf(held)
+	if now == r.shelf {
+		return
+	}
+	l.mu.Lock()
+	if r.shelf > 0 {
+		l.shelves[r.shelf].remove(r)
+	}
+	if now > 0 {
+		l.shelves[now].push(r)
+	}
+	l.mu.Unlock()
+	r.shelf = now
+}
+
+// front lists the first rooms of a shelf, at most limit.
+func (l *ledger) front(shelf, limit int) (rooms []*Room) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for r := l.shelves[shelf].head; r != nil && len(rooms) < limit; r = r.next {
+		rooms = append(rooms, r)
+	}
+	return rooms
+}
+
+func (s *shelf) push(r *Room) {
+	r.prev, r.next = s.tail, nil
+	if s.tail == nil {
+		s.head = r
+	} else {
+		s.tail.next = r
+	}
+	s.tail = r
+}
+
+func (s *shelf) remove(r *Room) {
+	if r.prev == nil {
+		s.head = r.next
+	} else {
+		r.prev.next = r.next
+	}
+	if r.next == nil {
+		s.tail = r.prev
+	} else {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+}
+
+// Bytes is what the logs of all rooms hold. Any goroutine.
+func (m *Map) Bytes() int64 { return m.pages.held.Load() }
+
+// Shed takes memory from the logs until they hold at most target bytes, those that hold most first. What members that
+// lag have not got yet goes first, and they are told that they missed it; then the history; the last segment of a log
+// stays. It looks at no more than budget rooms for each of both, and returns how many bytes it took. Any goroutine.
+func (m *Map) Shed(target int64, budget int) (taken int64) {
+	for _, history := range []bool{true, false} {
+		left := budget
+		for shelf := len(m.pages.shelves) - 1; shelf > 0; shelf-- {
+			for _, r := range m.pages.front(shelf, left) {
+				if m.Bytes() <= target {
+					return taken
+				}
+				left--
+				taken += int64(r.shed(history))
+			}
+		}
+	}
+	return taken
+}
+
+// shed trims the room's logs, and returns how many bytes that took from them.
+func (r *Room) shed(history bool) (taken int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.held
+	for _, l := range r.logs {
+		if l != nil {
+			l.trim(history)
+		}
+	}
+	r.account()
+	return before - r.held
+}
