@@ -33,12 +33,41 @@ func judge(r *report.Result, flags *common) {
 	if r.Limit == "" { // a ramp goes on until connections fail
 		fail(r.Connect.Failed, "connections failed to open")
 	}
+	judgeUnsent(r)
 	for _, condition := range flags.FailIf {
 		if met := condition.Check(r); met != "" {
 			r.Failures = append(r.Failures, met)
 		}
 	}
 	warn(r)
+}
+
+// From these shares of what was due on, messages that could not be sent are
+// worth a warning, and make another run of it than the one asked for.
+const (
+	unsentWarns = 0.01
+	unsentFails = 0.05
+)
+
+// judgeUnsent judges messages that an open loop owes. They were kept back by a
+// server that did not answer or did not read, and make the run fail, for a rate
+// that a server does not keep up with is not passed; unless something else says
+// already why: the load generator, an end before its time, the limit that a ramp
+// looked for, storms, or connections that were lost.
+func judgeUnsent(r *report.Result) {
+	d := &r.Delivery
+	share := float64(d.NotSent) / float64(max(d.Sent+d.NotSent, 1))
+	if share < unsentWarns {
+		return
+	}
+	text := fmt.Sprintf("%s messages were due and could not be sent, the oldest for %s: %s a second were sent, --rate is %s",
+		report.Number(float64(d.NotSent)), report.Duration(d.OldestUnsent), report.Number(d.SendRate), report.Number(r.Plan.Rate))
+	explained := r.Load.WasBottleneck || r.CutShort != "" || r.Limit != "" || r.Storm != nil || r.Proof.Closed+r.Connect.Failed > 0
+	if explained || share < unsentFails {
+		r.Warnings = append(r.Warnings, text)
+	} else {
+		r.Failures = append(r.Failures, text)
+	}
 }
 
 // warn says why figures may be those of the load generator.

@@ -98,6 +98,70 @@ func TestALieMeans99(t *testing.T) {
 	}
 }
 
+// A server that stalls until the end did not keep up with the rate, and every
+// report says so.
+func TestARateThatWasNotKeptMeans99(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server := &liar.Server{Stall: func(n int) {
+		if n == 20 {
+			<-release
+		}
+	}}
+	url := server.Start()
+	t.Cleanup(server.Stop)
+	t.Cleanup(func() { close(release) })
+	dir := t.TempDir()
+	jsonFile, htmlFile := filepath.Join(dir, "a.json"), filepath.Join(dir, "a.html")
+	code, output := invoke(t, "fanout", "--url", url, "-n", "10", "--senders", "2", "--rate", "500", "--window", "4", "--warmup", "0s",
+		"--duration", "1s", "--patience", "2s", "--json", jsonFile, "--html", htmlFile)
+	if code != exitFailed || !strings.Contains(output, "not sent") || !strings.Contains(output, "could not be sent") {
+		t.Errorf("exit code %d\n%s", code, output)
+	}
+	text, _ := os.ReadFile(jsonFile)
+	var r report.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if d := &r.Delivery; d.Sent > 27 || d.Sent+d.NotSent != 500 || r.Latency.Corrected.P50 < 4e8 {
+		t.Errorf("the JSON report has %d sent, %d not sent and a median of %s", d.Sent, d.NotSent, report.Duration(r.Latency.Corrected.P50))
+	}
+	if page, _ := os.ReadFile(htmlFile); !bytes.Contains(page, []byte("due and not sent")) || !bytes.Contains(page, []byte("could not be sent")) {
+		t.Error("the page does not say what was not sent")
+	}
+}
+
+// What was not sent fails a run that nothing else explains.
+func TestUnsentMessagesAreJudged(t *testing.T) {
+	for _, test := range []struct {
+		name             string
+		notSent          int64
+		explain          func(r *report.Result)
+		failures, warned int
+	}{
+		{"none", 0, nil, 0, 0},
+		{"some that were just due", 9, nil, 0, 0},
+		{"one in fifty", 20, nil, 0, 1},
+		{"a tenth", 100, nil, 1, 0},
+		{"the load generator was late", 100, func(r *report.Result) { r.Load.WasBottleneck = true }, 0, 2},
+		{"cut short", 100, func(r *report.Result) { r.CutShort = "interrupted" }, 0, 1},
+		{"a ramp", 100, func(r *report.Result) { r.Limit = "latency" }, 0, 1},
+		{"storms", 100, func(r *report.Result) { r.Storm = &report.Storm{} }, 0, 1},
+		{"senders were closed", 100, func(r *report.Result) { r.Proof.Closed = 1 }, 1, 1},
+		{"senders never connected", 100, func(r *report.Result) { r.Connect.Failed = 1 }, 1, 1},
+	} {
+		r := &report.Result{}
+		r.Delivery.Sent, r.Delivery.NotSent = 1000-test.notSent, test.notSent
+		if test.explain != nil {
+			test.explain(r)
+		}
+		judge(r, &common{})
+		if len(r.Failures) != test.failures || len(r.Warnings) != test.warned {
+			t.Errorf("%s: failures %q, warnings %q", test.name, r.Failures, r.Warnings)
+		}
+	}
+}
+
 func TestFailIf(t *testing.T) {
 	url := honest(t)
 	for condition, want := range map[string]int{"p99<1h": exitFailed, "p99>1h": 0, "missing>0": 0, "rate>0": exitFailed} {

@@ -116,6 +116,10 @@ func (r *Recorder) complete(b *Broadcast) {
 	r.recycle(b)
 }
 
+// Omit notes n deliveries of a message that was not sent, and would have taken
+// so long at least.
+func (r *Recorder) Omit(ns, n int64) { r.recent.RecordValues(min(max(ns, 0), highestNs), n) }
+
 // recycle makes the tickets of a broadcast void and keeps it for the next.
 func (r *Recorder) recycle(b *Broadcast) {
 	b.serial++

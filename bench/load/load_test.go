@@ -41,10 +41,17 @@ func start(t *testing.T, server *liar.Server) load.Config {
 // run makes a run.
 func run(t *testing.T, config load.Config) *report.Result {
 	t.Helper()
+	return runSampling(t, config, nil)
+}
+
+// runSampling makes a run and looks at it each second.
+func runSampling(t *testing.T, config load.Config, onSample func(report.Sample)) *report.Result {
+	t.Helper()
 	r, err := load.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.OnSample = onSample
 	if err := r.Go(); err != nil {
 		t.Fatal(err)
 	}
@@ -156,15 +163,19 @@ func TestClosedConnectionsAreCountedWithTheirCodes(t *testing.T) {
 // The corrected latency contains what a stall kept from being sent; the raw one
 // only knows the few messages that were under way.
 func TestAStallIsNotOmitted(t *testing.T) {
-	const stall = 300 * time.Millisecond
+	t.Parallel()
+	release := make(chan struct{})
+	var stall time.Duration
 	server := &liar.Server{Stall: func(n int) {
 		if n == 20 {
-			time.Sleep(stall)
+			from := time.Now()
+			<-release
+			stall = time.Since(from)
 		}
 	}}
 	config := start(t, server)
-	config.Rate, config.Window, config.Messages = 1000, 1, 200
-	l := run(t, config).Latency
+	config.Rate, config.Window, config.Messages = 1000, 1, 2000
+	l := runReleasing(t, config, release, "measuring").Latency
 	if l.Raw.Max < int64(stall) || l.Corrected.Max < int64(stall) {
 		t.Errorf("the longest are %s raw and %s corrected, under the stall of %s",
 			report.Duration(l.Raw.Max), report.Duration(l.Corrected.Max), stall)
@@ -172,6 +183,55 @@ func TestAStallIsNotOmitted(t *testing.T) {
 	if l.Corrected.Mean < 2*l.Raw.Mean {
 		t.Errorf("means: corrected %.0f, raw %.0f; messages that could not be sent are not counted", l.Corrected.Mean, l.Raw.Mean)
 	}
+}
+
+// A stall that lasts until the end keeps nearly all messages from being sent at
+// all: what was due counts with the time for which it was.
+func TestAStallUntilTheEndIsNotOmitted(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server := &liar.Server{Stall: func(n int) {
+		if n == 20 {
+			<-release
+		}
+	}}
+	config := start(t, server)
+	config.Rate, config.Window, config.Messages, config.Duration, config.Patience = 1000, 1, 0, time.Second, 10*time.Second
+	result := runReleasing(t, config, release, "draining")
+	clean(t, &result.Proof)
+	d, l := &result.Delivery, &result.Latency
+	if d.Sent > 21 || d.Sent+d.NotSent != 1000 {
+		t.Errorf("%d sent and %d not sent, want at most 21 and 1000 in all", d.Sent, d.NotSent)
+	}
+	if want := members * (d.Sent + d.NotSent); l.Corrected.Count != want {
+		t.Errorf("%d deliveries in the corrected latency, want %d", l.Corrected.Count, want)
+	}
+	// The message that was due k milliseconds before the end waited for so long.
+	for _, test := range []struct {
+		name     string
+		got      int64
+		from, to time.Duration
+	}{
+		{"p50", l.Corrected.P50, 470 * time.Millisecond, 520 * time.Millisecond},
+		{"p99", l.Corrected.P99, 960 * time.Millisecond, time.Hour},
+		{"oldest unsent", d.OldestUnsent, 970 * time.Millisecond, time.Second},
+	} {
+		if test.got < int64(test.from) || test.got > int64(test.to) {
+			t.Errorf("%s is %s, want %s to %s", test.name, report.Duration(test.got), test.from, test.to)
+		}
+	}
+}
+
+// runReleasing makes a run and lets a stalled server go on at the first sample of a phase.
+func runReleasing(t *testing.T, config load.Config, release chan struct{}, phase string) *report.Result {
+	t.Helper()
+	released := false
+	return runSampling(t, config, func(s report.Sample) {
+		if s.Phase == phase && !released {
+			released = true
+			close(release)
+		}
+	})
 }
 
 // A server that does not read for a while makes the load late, and loses nothing.
@@ -184,20 +244,7 @@ func TestWhatTheServerDoesNotReadIsKept(t *testing.T) {
 	}}
 	config := start(t, server)
 	config.Conns, config.Rate, config.Window, config.Size, config.Messages = 2, 1000, 0, 100_000, 60
-	r, err := load.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	samples := 0
-	r.OnSample = func(report.Sample) {
-		if samples++; samples == 1 {
-			close(release)
-		}
-	}
-	if err := r.Go(); err != nil {
-		t.Fatal(err)
-	}
-	p := load.Combine([]*load.Part{r.Part()}).Proof
+	p := runReleasing(t, config, release, "measuring").Proof
 	clean(t, &p)
 	if want := int64(2 * 2 * 60); p.Received != want {
 		t.Errorf("%d received, want %d", p.Received, want)

@@ -22,6 +22,7 @@ type Part struct {
 	Sent, Received, BytesIn int64 // while measured
 	Seconds                 float64
 	LateSends, LatestSend   int64
+	NotSent, OldestUnsent   int64
 	Latencies               []latency.Histogram // in the order of Recorder.All
 
 	SentInAll int64
@@ -47,6 +48,7 @@ func (r *Run) Part() *Part {
 		Sent: to.sent - from.sent, Received: to.received - from.received, BytesIn: to.bytesIn - from.bytesIn,
 		Seconds:   seconds(to.at - from.at),
 		LateSends: r.pacing.lateOnes, LatestSend: r.pacing.latest,
+		NotSent: r.unsent.count, OldestUnsent: r.unsent.oldest,
 		SentInAll: r.sent, Account: r.account, Samples: r.samples,
 	}
 	if why := r.cut.Load(); why != nil {
@@ -141,6 +143,8 @@ func addDelivery(d *report.Delivery, part *Part) {
 	d.Seconds = max(d.Seconds, part.Seconds)
 	d.LateSends += part.LateSends
 	d.LatestSend = max(d.LatestSend, part.LatestSend)
+	d.NotSent += part.NotSent
+	d.OldestUnsent = max(d.OldestUnsent, part.OldestUnsent)
 }
 
 func addProof(p *report.Proof, part *Part) {

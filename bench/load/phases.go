@@ -110,7 +110,7 @@ func (r *Run) measure() {
 
 // drain ends the part that is measured; what is under way may still arrive.
 func (r *Run) drain() {
-	r.marks.end = r.mark()
+	r.endMeasuring()
 	r.phase, r.idleSince = draining, r.now
 	r.marks.idle = r.account.Received
 	r.act.stop(r)
@@ -163,7 +163,7 @@ func (r *Run) sentBy(number int) int64 {
 // finish closes all accounts.
 func (r *Run) finish() {
 	if r.phase < draining {
-		r.marks.end = r.mark()
+		r.endMeasuring()
 		if r.marks.start.at == 0 {
 			r.marks.start = r.marks.end
 		}

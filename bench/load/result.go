@@ -9,7 +9,7 @@ import (
 // When the load generator was too slow, or was kept from working, the figures
 // are its own: from these shares on.
 const (
-	lateShare   = 0.01 // of the messages were sent late
+	lateShare   = 0.01 // of the messages were late
 	busyShare   = 0.95 // of a core was used by a client process
 	waitedShare = 0.10 // of the time it waited for a core that others used
 )
@@ -39,7 +39,9 @@ func finishRates(result *report.Result, processes int) {
 		s.Slopes = slopes(result.Samples)
 	}
 	serverBusy := result.Server != nil && result.Server.CPUShare > busyShare
-	late := d.Sent > 0 && float64(d.LateSends) > lateShare*float64(d.Sent)
+	// A message counts as late when its turn came late, whether or not its
+	// sender's window was open: a stalled server does not make the load late.
+	late := d.LateSends > 0 && float64(d.LateSends) > lateShare*float64(d.Sent+d.NotSent)
 	l.WasBottleneck = late || l.WaitedShare > waitedShare || l.CPUShare > busyShare && !serverBusy
 	l.Processes = processes
 }

@@ -57,6 +57,7 @@ type Run struct {
 	account proof.Account
 	latency *latency.Recorder
 	pacing  pacing
+	unsent  unsent
 
 	// Time.
 	act       Act

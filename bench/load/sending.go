@@ -36,6 +36,8 @@ type pacing struct {
 	chance   float64 // that a message's latency is measured
 	lateOnes int64   // sent over a millisecond late because of this process
 	latest   int64
+	measured int64 // sent while measuring
+	sampled  int64 // how many of these have their latency measured
 	seen     int64 // deliveries when chance was last set
 	seenAt   int64
 	frames   []byte
@@ -61,7 +63,7 @@ func (r *Run) startSending() {
 }
 
 // sendDue sends what an open loop's timetable has for now, and returns how long
-// it is until the next message.
+// it is until the next message. Nothing is due once measuring is over.
 func (r *Run) sendDue() time.Duration {
 	p := &r.pacing
 	if p.interval == 0 {
@@ -69,7 +71,7 @@ func (r *Run) sendDue() time.Duration {
 	}
 	for {
 		intended := r.start + int64(float64(p.given)*p.interval)
-		if intended > r.now {
+		if intended > r.now || r.phase == measuring && intended >= r.ends {
 			return time.Duration(intended - r.now)
 		}
 		if late := r.now - intended; late > int64(time.Millisecond) && r.phase == measuring {
@@ -117,9 +119,14 @@ func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 	// What was sent while measuring counts whenever it arrives: the slowest
 	// messages are those that come after the end.
 	stamp.Sampled = r.phase == measuring && (p.chance >= 1 || r.random.Float64() < p.chance)
+	if r.phase == measuring {
+		p.measured++
+	}
+	if stamp.Sampled {
+		p.sampled++
+	}
 	if p.interval > 0 && s.id < r.config.local() {
-		turn := s.next*int64(len(r.order)) + int64(s.turn)
-		stamp.Intended = r.start + int64(float64(turn)*p.interval)
+		stamp.Intended = r.intended(s, s.next)
 		stamp.Late = r.now - stamp.Intended
 	}
 	p.message = append(p.message[:0], s.wrap[0]...)

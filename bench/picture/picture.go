@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -181,7 +182,10 @@ func series(c *chart, results []*report.Result, what string, value func(*report.
 
 func deliveries(results []*report.Result) (*plot.Plot, error) {
 	c := newChart("Deliveries per second", "seconds", "")
-	series(c, results, "", func(s *report.Sample) (float64, bool) { return float64(s.Received), s.Sent+s.Received > 0 })
+	// A second without a delivery is one of a stalled server; only a run without
+	// messages has nothing to show.
+	sending := slices.ContainsFunc(results, func(r *report.Result) bool { return r.Delivery.Sent > 0 })
+	series(c, results, "", func(s *report.Sample) (float64, bool) { return float64(s.Received), sending })
 	c.Y.Min, c.Y.Tick.Marker = 0, quantities("")
 	return c.done()
 }

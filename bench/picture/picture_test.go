@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"image/png"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,35 @@ func TestHTMLIsSelfContained(t *testing.T) {
 		if strings.Contains(page, unwanted) {
 			t.Errorf("%q is in the page", unwanted)
 		}
+	}
+}
+
+// The seconds of a stall are drawn, and not joined over.
+func TestAStallIsDrawn(t *testing.T) {
+	lines := func(r *report.Result) string {
+		t.Helper()
+		plots, err := picture.Plots(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range plots {
+			if p.Title.Text != "Deliveries per second" {
+				continue
+			}
+			svg, err := picture.SVG(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(svg)
+		}
+		t.Fatal("deliveries are not drawn")
+		return ""
+	}
+	stalled, without := result("fanout"), result("fanout")
+	stalled.Samples[4].Sent, stalled.Samples[4].Received = 0, 0
+	without.Samples = slices.Delete(without.Samples, 4, 5)
+	if lines(stalled) == lines(without) {
+		t.Error("a second without deliveries leaves no trace")
 	}
 }
 

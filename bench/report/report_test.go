@@ -89,13 +89,14 @@ func TestCompareTellsNoiseFromChange(t *testing.T) {
 
 func TestSummaryHasWhatMatters(t *testing.T) {
 	r := sample()
+	r.Delivery.NotSent, r.Delivery.OldestUnsent = 1234, 2e9
 	r.CutShort, r.Failures, r.Limit = "interrupted", []string{"1 deliveries missing"}, "at 10 connections"
 	r.Floor = &report.Floor{Conns: 10, WriteNs: 3000, EchoP50Ns: 50000}
 	var b strings.Builder
 	if err := report.Summary(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"CUT SHORT", "interrupted", "missing 1", "missing: member 3, sender 4", "500 a second", "60ms",
+	for _, want := range []string{"CUT SHORT", "interrupted", "not sent", "1,234 that were due, the oldest for 2s", "missing 1", "missing: member 3, sender 4", "500 a second", "60ms",
 		"1.5µs per delivery", "420 B per connection", "0.500 of a write(2)", "at 10 connections", "FAILED"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())

@@ -60,7 +60,7 @@ type Plan struct {
 	Conns       int     `json:"conns"`
 	Rooms       int     `json:"rooms"`
 	Senders     int     `json:"senders"`          // in each room
-	Window      int     `json:"window,omitempty"` // messages in flight per sender; 0 in an open loop
+	Window      int     `json:"window,omitempty"` // messages in flight per sender; 0 is no bound
 	Rate        float64 `json:"rate,omitempty"`   // messages a second of all senders; 0 in a closed loop
 	Size        int     `json:"size"`             // bytes of a message
 	DurationS   float64 `json:"duration_s"`
@@ -96,7 +96,13 @@ type Delivery struct {
 	SendRate   float64 `json:"send_rate"`
 	Rate       float64 `json:"rate"` // deliveries per second
 	LateSends  int64   `json:"late_sends"`
-	LatestSend int64   `json:"latest_send_ns"` // the worst delay between intended and real sending
+	LatestSend int64   `json:"latest_send_ns"` // the worst delay of a message by the load generator
+
+	// Open loop: messages that were due before the end, and that the server kept
+	// from being sent until then. The corrected latency contains each of them
+	// with the time for which it had been due.
+	NotSent      int64 `json:"not_sent"`
+	OldestUnsent int64 `json:"oldest_unsent_ns"` // how long the first of them had been due
 }
 
 // Latency is how long messages took. Corrected counts from the intended time of

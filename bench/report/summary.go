@@ -47,13 +47,16 @@ func summarizeConnect(t io.Writer, r *Result) {
 
 func summarizeDelivery(t io.Writer, r *Result) {
 	d := &r.Delivery
-	if d.Sent == 0 {
+	if d.Sent+d.NotSent == 0 {
 		return
 	}
 	fmt.Fprintf(t, "  sent\t%s messages of %d B in %.2f s\t%s a second\n", Number(float64(d.Sent)), r.Plan.Size, d.Seconds, Number(d.SendRate))
 	fmt.Fprintf(t, "  deliveries\t%s\t%s a second\n", Number(float64(d.Received)), Number(d.Rate))
 	if d.LateSends > 0 {
 		fmt.Fprintf(t, "  late sends\t%d, the latest by %s\n", d.LateSends, Duration(d.LatestSend))
+	}
+	if d.NotSent > 0 {
+		fmt.Fprintf(t, "  not sent\t%s that were due, the oldest for %s\n", Number(float64(d.NotSent)), Duration(d.OldestUnsent))
 	}
 }
 
