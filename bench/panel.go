@@ -67,7 +67,8 @@ func (p *panel) stage(s *report.Sample) string {
 		return s.Phase
 	}
 	total := (p.warmup + p.duration).Seconds()
-	return fmt.Sprintf("%s %s %.0f of %.0f s", bar(s.T/total), s.Phase, min(s.T, total), total)
+	passed := min(s.T+p.warmup.Seconds(), total) // warming up is below 0
+	return fmt.Sprintf("%s %s %.0f of %.0f s", bar(passed/total), s.Phase, passed, total)
 }
 
 // bar draws a share of 0 to 1.

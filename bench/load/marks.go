@@ -2,6 +2,7 @@ package load
 
 import (
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -64,7 +65,29 @@ func heapBytes() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// save adds a sample to the time series.
+// beforeMeasuring is how many seconds there were from the first dial until
+// measuring began, or ought to have; in a run that was cut short while it opened
+// its connections, until its end.
+func (r *Run) beforeMeasuring() float64 {
+	at := r.marks.end.at
+	if r.start != 0 {
+		at = r.start + int64(r.config.Warmup)
+	}
+	return float64(at-r.began) / 1e9
+}
+
+// series is the time series, in which measuring begins at 0.
+func (r *Run) series() []report.Sample {
+	samples := slices.Clone(r.samples)
+	for i := range samples {
+		samples[i].T -= r.beforeMeasuring()
+	}
+	return samples
+}
+
+// save adds a sample to the time series. Its time counts from the first dial,
+// because only later it is known when measuring begins; who looks on while the
+// connections open is told the same.
 func (r *Run) save() {
 	r.nextSave += int64(time.Second)
 	m, last := r.mark(), r.marks.saved
@@ -74,13 +97,10 @@ func (r *Run) save() {
 	seconds := float64(m.at-last.at) / 1e9
 	recent := r.latency.Roll()
 	sample := report.Sample{
-		T: float64(m.at-r.start) / 1e9, Phase: phaseNames[r.phase], Open: int64(r.present),
+		T: float64(m.at-r.began) / 1e9, Phase: phaseNames[r.phase], Open: int64(r.present),
 		Sent: m.sent - last.sent, Received: m.received - last.received,
 		P50: recent.P50, P99: recent.P99, Max: recent.Max, Spread: recent.Spread,
 		RSS: m.server.RSS, FDs: m.server.FDs, Goroutines: r.goroutines.Count(),
-	}
-	if r.phase == opening {
-		sample.T = float64(m.at-r.began) / 1e9
 	}
 	if seconds > 0 {
 		sample.CPUShare = (m.server.CPU - last.server.CPU).Seconds() / seconds
@@ -89,6 +109,9 @@ func (r *Run) save() {
 	r.marks.saved = m
 	r.marks.goroutinesPeak = max(r.marks.goroutinesPeak, sample.Goroutines)
 	r.samples = append(r.samples, sample)
+	if r.phase > opening {
+		sample.T -= r.beforeMeasuring()
+	}
 	if r.phase > opening {
 		r.act.sampled(r, &sample)
 	}

@@ -49,7 +49,7 @@ func (r *Run) Part() *Part {
 		Seconds:   seconds(to.at - from.at),
 		LateSends: r.pacing.lateOnes, LatestSend: r.pacing.latest,
 		NotSent: r.unsent.count, OldestUnsent: r.unsent.oldest,
-		SentInAll: r.sent, Account: r.account, Samples: r.samples,
+		SentInAll: r.sent, Account: r.account, Samples: r.series(),
 	}
 	if why := r.cut.Load(); why != nil {
 		part.CutShort = *why

@@ -1,6 +1,8 @@
 package load_test
 
 import (
+	"math"
+	"net/http"
 	"testing"
 	"time"
 
@@ -52,5 +54,71 @@ func TestALateLoadGeneratorBlamesItself(t *testing.T) {
 	clean(t, &result.Proof)
 	if d := &result.Delivery; d.NotSent != 0 || d.Sent != 900 || d.LateSends == 0 || !result.Load.WasBottleneck {
 		t.Errorf("%d sent, %d not sent, %d late, a bottleneck is %v", d.Sent, d.NotSent, d.LateSends, result.Load.WasBottleneck)
+	}
+}
+
+// What grows with the connections is no leak: the slopes are those of measuring.
+func TestSlopesAreThoseOfMeasuring(t *testing.T) {
+	p := part()
+	p.Server = &report.Server{}
+	for i := range 200 {
+		s := report.Sample{T: float64(i - 100), Phase: "opening", RSS: int64(i) * 1e6, FDs: i, Goroutines: i}
+		if i >= 95 {
+			s.Phase = "warm-up"
+		}
+		if i >= 100 {
+			// A byte, a descriptor in ten seconds and a goroutine in five.
+			s.Phase, s.RSS, s.FDs, s.Goroutines = "measuring", 100e6+int64(i), 100+i/10, 100+i/5
+		}
+		p.Samples = append(p.Samples, s)
+	}
+	p.Samples = append(p.Samples, report.Sample{T: 100, Phase: "draining"})
+	s := load.Combine([]*load.Part{p}).Server.Slopes
+	if s == nil || math.Abs(s.RSSBytes-3600) > 1 || math.Abs(s.FDs-360) > 5 || math.Abs(s.Goroutines-720) > 5 {
+		t.Errorf("slopes %+v, want about 3600, 360 and 720 an hour", s)
+	}
+	p.Samples = p.Samples[:159]
+	if s := load.Combine([]*load.Part{p}).Server.Slopes; s != nil {
+		t.Errorf("slopes of 59 s of measuring: %+v", s)
+	}
+}
+
+// One clock runs through all phases, and measuring begins at 0 of it.
+func TestTheSeriesBeginsBeforeMeasuring(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	config := start(t, &liar.Server{Arrive: func(*http.Request) { <-answer }})
+	config.Messages, config.Warmup, config.Duration = 0, 1100*time.Millisecond, time.Hour
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown []report.Sample
+	r.OnSample = func(s report.Sample) {
+		shown = append(shown, s)
+		if len(shown) == 1 {
+			close(answer)
+		}
+		if s.Phase == "measuring" {
+			r.Cut("enough")
+		}
+	}
+	if err := r.Go(); err != nil {
+		t.Fatal(err)
+	}
+	samples := r.Part().Samples
+	for i, s := range samples {
+		if before := s.Phase == "opening" || s.Phase == "warm-up"; before != (s.T < 0) {
+			t.Errorf("%s at %.3f s", s.Phase, s.T)
+		}
+		if i > 0 && s.T < samples[i-1].T {
+			t.Errorf("%.3f s comes after %.3f s", s.T, samples[i-1].T)
+		}
+		if s.Phase != "opening" && s.T != shown[i].T {
+			t.Errorf("%s was shown at %.3f s and is reported at %.3f s", s.Phase, shown[i].T, s.T)
+		}
+	}
+	if shown[0].Phase != "opening" || shown[0].T < 1 || samples[0].T > shown[0].T-2 {
+		t.Errorf("the first sample was shown as %+v and is reported at %.3f s", shown[0], samples[0].T)
 	}
 }

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"slices"
+
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"throng/bench/report"
@@ -65,9 +67,11 @@ func percentiles(h *hdrhistogram.Histogram) report.Percentiles {
 	return p
 }
 
-// slopes fits a line to what may leak, after a first tenth in which a server
-// still grows to its size. Less than a minute says nothing.
+// slopes fits a line to what may leak while measuring, after a first tenth in
+// which a server still grows to its size. Less than a minute says nothing, and
+// how it grew with its connections would drown what it leaks.
 func slopes(samples []report.Sample) *report.Slopes {
+	samples = slices.DeleteFunc(slices.Clone(samples), func(s report.Sample) bool { return s.Phase != phaseNames[measuring] })
 	if len(samples) < 60 {
 		return nil
 	}

@@ -32,7 +32,7 @@ type Result struct {
 	Churn    *Churn   `json:"churn,omitempty"`
 	Slow     *Slow    `json:"slow,omitempty"`
 
-	Samples  []Sample `json:"samples"`            // one each second of the load, in order
+	Samples  []Sample `json:"samples"`            // one each second, in order
 	Warnings []string `json:"warnings,omitempty"` // what makes the figures worth less than they look
 	Failures []string `json:"failures,omitempty"` // why the exit code is 99; empty for a passed run
 }
@@ -240,7 +240,7 @@ type Slow struct {
 
 // Sample is one second of the load.
 type Sample struct {
-	T          float64 `json:"t"` // seconds since the load began; below 0 while connecting
+	T          float64 `json:"t"` // seconds since measuring began; below 0 while connecting and warming up
 	Phase      string  `json:"phase"`
 	Open       int64   `json:"open"` // connections
 	Sent       int64   `json:"sent"` // since the last sample, as the others
