@@ -185,8 +185,8 @@ func TestSeveralProcessesAreOne(t *testing.T) {
 		t.Errorf("sent %d, expected %d, received %d, one order %v, %d opened by %d", p.Sent, p.Expected, p.Received, p.OneOrder,
 			r.Connect.Opened, r.Load.Processes)
 	}
-	if r.Latency.Corrected.Count != 3100 {
-		t.Errorf("%d deliveries were measured, want 3100", r.Latency.Corrected.Count)
+	if l := &r.Latency; l.Corrected.Count != 3100 || l.Last.Count != 100 || l.Incomplete != 0 {
+		t.Errorf("%d deliveries and %d broadcasts were measured, %d incomplete; want 3100, 100 and 0", l.Corrected.Count, l.Last.Count, l.Incomplete)
 	}
 }
 

@@ -8,7 +8,9 @@
 //
 // For each sampled broadcast the arrivals at all members are kept until the
 // last one is in, which gives the first, the median, the 99th percentile and the
-// last receiver, and the spread between first and last.
+// last receiver, and the spread between first and last. One that does not reach
+// all its members counts as incomplete. Of a broadcast to the members of several
+// processes each has a Share; MergeShares puts them together.
 package latency
 
 import (
@@ -41,14 +43,20 @@ type Recorder struct {
 	// Of each broadcast to several members, from the intended time on.
 	First, Median, P99, Last, Spread *hdrhistogram.Histogram
 
-	recent, recentSpread *hdrhistogram.Histogram // since the last Roll
+	// Incomplete counts the broadcasts that did not reach all their members.
+	Incomplete int64
+
+	// Shares are this process's parts of broadcasts to several.
+	Shares Shares
+
+	recent, recentSpread *hdrhistogram.Histogram // since the last Roll; the spread is that in this process
 
 	spare []*Broadcast
 }
 
 // NewRecorder makes an empty one.
 func NewRecorder() *Recorder {
-	r := &Recorder{recent: NewHistogram(), recentSpread: NewHistogram()}
+	r := &Recorder{Shares: newShares(), recent: NewHistogram(), recentSpread: NewHistogram()}
 	for _, h := range r.All() {
 		*h = NewHistogram()
 	}
@@ -60,12 +68,24 @@ func (r *Recorder) All() []**hdrhistogram.Histogram {
 	return []**hdrhistogram.Histogram{&r.Corrected, &r.Raw, &r.First, &r.Median, &r.P99, &r.Last, &r.Spread}
 }
 
-// Broadcast is a message on its way to the members of a room.
+// Message is what is broadcast. Sender and Seq name it in all processes.
+type Message struct {
+	Sender         int
+	Seq            int64
+	Intended, Sent int64
+}
+
+// Broadcast is a message on its way to the members of a room. It fills one
+// cache line, because each delivery needs it.
 type Broadcast struct {
 	intended, sent int64
+	seq            int64
 	arrivals       []uint32 // units since intended
-	members        int
+	sender         uint32
 	serial         uint32 // tells its uses apart
+	members        uint32 // of this process that are to receive it
+	shared         uint16 // the number of processes that have members of the room
+	failed         bool   // one of the members will never have it
 }
 
 // Ticket stands for one broadcast; it outlives it without harm.
@@ -74,14 +94,17 @@ type Ticket struct {
 	serial    uint32
 }
 
-// Begin follows a message to a number of members.
-func (r *Recorder) Begin(intended, sent int64, members int) Ticket {
+// Begin follows a message to a number of members of this process. If several
+// processes have members of the room, its receivers are put in order by
+// MergeShares.
+func (r *Recorder) Begin(m Message, members, processes int) Ticket {
 	if len(r.spare) == 0 {
 		r.spare = append(r.spare, new(Broadcast))
 	}
 	b := r.spare[len(r.spare)-1]
 	r.spare = r.spare[:len(r.spare)-1]
-	*b = Broadcast{intended: intended, sent: sent, arrivals: b.arrivals[:0], members: members, serial: b.serial + 1}
+	*b = Broadcast{intended: m.Intended, sent: m.Sent, seq: m.Seq, sender: uint32(m.Sender), arrivals: b.arrivals[:0],
+		members: uint32(members), shared: uint16(processes), serial: b.serial + 1}
 	return Ticket{b, b.serial}
 }
 
@@ -93,27 +116,67 @@ func (r *Recorder) Receive(t Ticket, now int64) {
 	}
 	Record(r.recent, now-b.intended)
 	Record(r.Raw, now-b.sent)
-	if b.members == 1 {
-		r.recycle(b)
+	if b.failed {
+		return
+	}
+	if b.members == 1 && b.shared <= 1 && len(b.arrivals) == 0 {
+		r.recycle(b) // a lone member is no audience
 		return
 	}
 	b.arrivals = append(b.arrivals, uint32(min(max(now-b.intended, 0)/unitNs, 1<<32-1)))
-	if len(b.arrivals) == b.members {
+	if len(b.arrivals) == int(b.members) {
 		r.complete(b)
 	}
 }
 
-// complete takes a broadcast that has reached everybody into the histograms.
+// Excuse says that a member which does not have the broadcast yet has left: it
+// goes on to the others.
+func (r *Recorder) Excuse(t Ticket) {
+	b := t.broadcast
+	if b.serial != t.serial || b.failed {
+		return
+	}
+	if b.members--; b.members > 0 && len(b.arrivals) == int(b.members) {
+		r.complete(b)
+	}
+}
+
+// Fail says that a member will never have the broadcast. When the others have
+// it still counts as their latency.
+func (r *Recorder) Fail(t Ticket) {
+	b := t.broadcast
+	if b.serial != t.serial || b.failed {
+		return
+	}
+	b.failed, b.arrivals = true, nil
+	if b.shared > 1 {
+		r.Shares.add(b)
+	} else {
+		r.Incomplete++
+	}
+}
+
+// complete takes a broadcast that has reached everybody into account.
 func (r *Recorder) complete(b *Broadcast) {
 	slices.Sort(b.arrivals)
-	n := len(b.arrivals)
-	at := func(rank int) int64 { return int64(b.arrivals[rank]) * unitNs }
+	Record(r.recentSpread, int64(b.arrivals[len(b.arrivals)-1]-b.arrivals[0])*unitNs)
+	if b.shared > 1 {
+		r.Shares.add(b)
+	} else {
+		r.rank(b.arrivals)
+	}
+	r.recycle(b)
+}
+
+// rank takes the arrivals of a broadcast, in order, into the histograms.
+func (r *Recorder) rank(arrivals []uint32) {
+	n := len(arrivals)
+	at := func(rank int) int64 { return int64(arrivals[rank]) * unitNs }
 	Record(r.First, at(0))
 	Record(r.Median, at((n-1)/2))
 	Record(r.P99, at((n*99+99)/100-1))
 	Record(r.Last, at(n-1))
-	Record(r.recentSpread, at(n-1)-at(0))
-	r.recycle(b)
+	Record(r.Spread, at(n-1)-at(0))
 }
 
 // Omit notes n deliveries of a message that was not sent, and would have taken
@@ -137,7 +200,6 @@ func (r *Recorder) Roll() Recent {
 	now := Recent{P50: r.recent.ValueAtQuantile(50), P99: r.recent.ValueAtQuantile(99),
 		Max: r.recent.Max(), Spread: r.recentSpread.ValueAtQuantile(50)}
 	r.Corrected.Merge(r.recent)
-	r.Spread.Merge(r.recentSpread)
 	r.recent.Reset()
 	r.recentSpread.Reset()
 	return now

@@ -73,7 +73,7 @@ func TestCoordinatedOmission(t *testing.T) {
 			arrived = sent // the queue is let through at once
 		}
 		free = arrived
-		r.Receive(r.Begin(intended, sent, 1), arrived)
+		r.Receive(r.Begin(latency.Message{Intended: intended, Sent: sent}, 1, 1), arrived)
 	}
 	r.Roll()
 	if got := r.Raw.ValueAtQuantile(99.9); got > 2*service {
@@ -88,7 +88,7 @@ func TestCoordinatedOmission(t *testing.T) {
 
 func TestABroadcastHasFirstMedianAndLast(t *testing.T) {
 	r := latency.NewRecorder()
-	ticket := r.Begin(0, 0, 100)
+	ticket := r.Begin(latency.Message{}, 100, 1)
 	for i := 100; i >= 1; i-- {
 		r.Receive(ticket, int64(i)*1_000_000)
 	}
@@ -113,7 +113,7 @@ func TestABroadcastHasFirstMedianAndLast(t *testing.T) {
 
 func TestRollReportsWhatIsNew(t *testing.T) {
 	r := latency.NewRecorder()
-	r.Receive(r.Begin(0, 0, 1), 1_000_000)
+	r.Receive(r.Begin(latency.Message{}, 1, 1), 1_000_000)
 	if got := r.Roll(); !near(got.P50, 1e6) {
 		t.Errorf("first: %+v", got)
 	}
@@ -140,5 +140,53 @@ func TestHistogramsTravel(t *testing.T) {
 	}
 	if !back.Equals(h.Histogram) {
 		t.Error("it came back changed")
+	}
+}
+
+// A broadcast that does not reach a member is counted, its deliveries are
+// measured all the same, and those after it go on.
+func TestABroadcastThatFailsIsIncomplete(t *testing.T) {
+	r := latency.NewRecorder()
+	failed := r.Begin(latency.Message{}, 3, 1)
+	r.Receive(failed, 1_000_000)
+	r.Fail(failed)
+	r.Fail(failed)
+	next := r.Begin(latency.Message{Seq: 1}, 2, 1)
+	for at := range int64(3) { // late, and now all of them
+		r.Receive(failed, (5+at)*1_000_000)
+	}
+	r.Receive(next, 2_000_000)
+	r.Receive(next, 3_000_000)
+	r.Fail(next) // it is complete, and stays so
+	r.Roll()
+	if r.Incomplete != 1 || r.Last.TotalCount() != 1 || !near(r.Last.Max(), 3e6) || r.Corrected.TotalCount() != 6 {
+		t.Errorf("%d incomplete, %d complete, the last after %d, %d deliveries", r.Incomplete, r.Last.TotalCount(), r.Last.Max(), r.Corrected.TotalCount())
+	}
+}
+
+// Who left by itself is not waited for.
+func TestABroadcastGoesOnWithoutWhoLeft(t *testing.T) {
+	for name, leave := range map[string][]string{
+		"before the last receiver": {"leave", "receive", "receive"},
+		"after it":                 {"receive", "receive", "leave"},
+	} {
+		r := latency.NewRecorder()
+		ticket := r.Begin(latency.Message{}, 3, 1)
+		for i, what := range leave {
+			if what == "leave" {
+				r.Excuse(ticket)
+			} else {
+				r.Receive(ticket, int64(i+1)*1_000_000)
+			}
+		}
+		if r.Last.TotalCount() != 1 || r.Incomplete != 0 {
+			t.Errorf("%s: %d complete, %d incomplete", name, r.Last.TotalCount(), r.Incomplete)
+		}
+	}
+	r := latency.NewRecorder()
+	ticket := r.Begin(latency.Message{}, 1, 1)
+	r.Excuse(ticket)
+	if r.Last.TotalCount() != 0 {
+		t.Error("a broadcast to nobody has a last receiver")
 	}
 }

@@ -91,6 +91,16 @@ func (c *Config) sender(id int) int {
 	return -1
 }
 
+// sharing is how many processes have members of a room. Its members take turns
+// among them, so the first process that has one again closes the circle.
+func (c *Config) sharing(room int) int {
+	n := 1
+	for global := room + c.Rooms; global < c.Conns && (global-room)%c.Processes != 0; global += c.Rooms {
+		n++
+	}
+	return n
+}
+
 // returning reports whether senders come back after they have left, which makes
 // them somebody else to the server.
 func (c *Config) returning() bool {

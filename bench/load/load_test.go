@@ -77,7 +77,7 @@ func TestAnHonestServerPasses(t *testing.T) {
 	if n := p.Missing + p.Duplicated + p.Reordered + p.Diverged + p.Corrupted + p.Misdelivered + p.Closed; n != 0 {
 		t.Errorf("%d false accusations: %+v", n, p)
 	}
-	if result.Latency.Corrected.Count != due || result.Latency.Last.Count != senders*messages {
+	if result.Latency.Corrected.Count != due || result.Latency.Last.Count != senders*messages || result.Latency.Incomplete != 0 {
 		t.Errorf("%d deliveries and %d broadcasts were measured, want %d and %d",
 			result.Latency.Corrected.Count, result.Latency.Last.Count, due, senders*messages)
 	}
@@ -154,7 +154,11 @@ func TestClosedConnectionsAreCountedWithTheirCodes(t *testing.T) {
 	}}
 	config := start(t, server)
 	config.Senders, config.Opening = 1, 1 // the sender joins first, and stays
-	p := run(t, config).Proof
+	result := run(t, config)
+	p, l := &result.Proof, &result.Latency
+	if l.Last.Count+l.Incomplete != messages {
+		t.Errorf("%d broadcasts reached all who were there and %d did not, want %d in all", l.Last.Count, l.Incomplete, messages)
+	}
 	if p.Closed != 2 || len(p.CloseReasons) != 1 || p.CloseReasons[0].Error != "close 1013" || p.Missing != 0 {
 		t.Errorf("closed %d, reasons %v, missing %d", p.Closed, p.CloseReasons, p.Missing)
 	}

@@ -24,6 +24,8 @@ type Part struct {
 	LateSends, LatestSend   int64
 	NotSent, OldestUnsent   int64
 	Latencies               []latency.Histogram // in the order of Recorder.All
+	Incomplete              int64               // broadcasts within this process that did not reach everybody
+	Shares                  latency.Shares      // its parts of the others
 
 	SentInAll int64
 	Account   proof.Account
@@ -51,6 +53,7 @@ func (r *Run) Part() *Part {
 		NotSent: r.unsent.count, OldestUnsent: r.unsent.oldest,
 		SentInAll: r.sent, Account: r.account, Samples: r.series(),
 	}
+	part.Incomplete, part.Shares = r.latency.Incomplete, r.latency.Shares
 	if why := r.cut.Load(); why != nil {
 		part.CutShort = *why
 	}
@@ -97,6 +100,7 @@ func Combine(parts []*Part) *report.Result {
 	latencies := latency.NewRecorder()
 	recovery := latency.NewHistogram()
 	var findings proof.Account
+	var shares []*latency.Shares
 	for i, part := range parts {
 		addConnect(&result.Connect, part)
 		addDelivery(&result.Delivery, part)
@@ -106,17 +110,21 @@ func Combine(parts []*Part) *report.Result {
 		for k, h := range latencies.All() {
 			(*h).Merge(part.Latencies[k].Histogram)
 		}
+		latencies.Incomplete += part.Incomplete
+		shares = append(shares, &part.Shares)
 		findings.Counts.Add(part.Account.Counts)
 		result.Samples = AddSamples(result.Samples, part.Samples)
 		result.Proof.OneOrder = (i == 0 || result.Proof.OneOrder) && part.Digest == parts[0].Digest
 		addActs(result, part, recovery)
 	}
+	latencies.MergeShares(shares)
 	setCounts(&result.Proof, &findings.Counts)
 	result.Connect.Handshake = percentiles(handshake)
 	result.Latency = report.Latency{
 		Corrected: percentiles(latencies.Corrected), Raw: percentiles(latencies.Raw),
 		First: percentiles(latencies.First), Median: percentiles(latencies.Median), P99: percentiles(latencies.P99),
 		Last: percentiles(latencies.Last), Spread: percentiles(latencies.Spread),
+		Incomplete: latencies.Incomplete,
 	}
 	if recovery.TotalCount() > 0 {
 		result.Storm = &report.Storm{Rounds: recovery.TotalCount(), Recovery: percentiles(recovery)}

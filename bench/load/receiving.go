@@ -58,6 +58,7 @@ func (r *Run) Closed(id int, err error) {
 	if r.standings[id] == present {
 		r.standings[id] = gone
 		r.present--
+		r.rooms[r.config.room(id)].Leave(&r.members[id], intended)
 	}
 }
 
@@ -65,6 +66,8 @@ func (r *Run) Closed(id int, err error) {
 func (r *Run) dismiss(id int) {
 	if r.standings[id] == present {
 		r.present--
+		// Who drops everybody at once leaves nobody for whom a broadcast goes on.
+		r.rooms[r.config.room(id)].Leave(&r.members[id], !r.held)
 	}
 	r.settle(id, true)
 	r.standings[id] = unborn

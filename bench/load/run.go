@@ -124,7 +124,7 @@ func (r *Run) makeRooms() {
 		if r.rooms[room] == nil {
 			r.rooms[room] = proof.NewReference(proof.Config{
 				Run: c.Run, FirstSender: room * c.Senders, Senders: c.Senders + c.Visitors, Size: c.Size,
-				Loose: c.Subprotocol != "", Renamed: c.returning(), Events: r, Latency: r.latency, Account: &r.account,
+				Loose: c.Subprotocol != "", Renamed: c.returning(), Processes: c.sharing(room), Events: r, Latency: r.latency, Account: &r.account,
 			})
 		}
 		if number := c.sender(id); number >= 0 && !c.Silent {

@@ -199,7 +199,11 @@ func latencies(results []*report.Result) (*plot.Plot, error) {
 }
 
 func spread(results []*report.Result) (*plot.Plot, error) {
-	c := newChart("From the first receiver to the last, median", "seconds", "")
+	title := "From the first receiver to the last, median"
+	if slices.ContainsFunc(results, func(r *report.Result) bool { return r.Plan.Procs > 1 }) {
+		title += ", within one client process"
+	}
+	c := newChart(title, "seconds", "")
 	series(c, results, "", func(s *report.Sample) (float64, bool) { return float64(s.Spread), s.Spread > 0 })
 	c.Y.Min, c.Y.Tick.Marker = 0, durations{}
 	return c.done()

@@ -66,6 +66,7 @@ func TestPNGIsAPicture(t *testing.T) {
 // The page loads nothing from elsewhere, and a label cannot break it.
 func TestHTMLIsSelfContained(t *testing.T) {
 	r := result("fanout")
+	r.Latency.Incomplete = 17
 	r.Proof.Missing, r.Failures = 7, []string{"7 deliveries missing"}
 	r.Storm, r.Churn, r.Slow = &report.Storm{Rounds: 2}, &report.Churn{}, &report.Slow{}
 	content, err := picture.HTML(r)
@@ -73,7 +74,7 @@ func TestHTMLIsSelfContained(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(content)
-	for _, want := range []string{"<svg", "7 deliveries missing", "&lt;throng&gt;", "failed"} {
+	for _, want := range []string{"<svg", "17 broadcasts did not reach every member", "7 deliveries missing", "&lt;throng&gt;", "failed"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is missing", want)
 		}

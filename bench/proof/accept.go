@@ -117,6 +117,7 @@ func (r *Reference) skip(m *Member, to *segment, n uint32) {
 		if m.segment == to {
 			last = n
 		}
+		r.miss(m, m.segment, m.whole, last)
 		for _, missed := range m.segment.entries[m.whole:last] {
 			if !e.skip(key{missed.sender, missed.seq}) {
 				continue
@@ -145,5 +146,8 @@ func (r *Reference) place(m *Member, s Stamp) bool {
 	}
 	m.segment, m.whole, m.offset = seg, n, seg.start(n)
 	m.except.unplaced = false
+	if !m.ended {
+		r.enter(m)
+	}
 	return true
 }

@@ -23,6 +23,11 @@ func (r *Reference) Due(m *Member, sent func(sender int) int64) (due int64) {
 // Finish closes a member's account: what is due is missing. One that has left
 // owes only what lies between its first and its last message.
 func (r *Reference) Finish(m *Member, id int, sent func(sender int) int64, left bool) {
+	if left {
+		r.exit(m) // what was under way is neither its loss nor the server's
+	} else {
+		r.Leave(m, false)
+	}
 	r.members--
 	due := m.skipped
 	if !left {

@@ -17,6 +17,8 @@ type Member struct {
 	skipped  int64  // messages of the reference passed without receiving them
 	sender   int32  // its number as a sender, or -1
 	late     bool   // joined while the load was running
+	ended    bool   // hears nothing more
+	from     int64  // it is in the audience of sampled broadcasts from this number on
 	except   *Exceptions
 }
 
@@ -28,6 +30,7 @@ func (r *Reference) Join(m *Member, sender int) {
 	*m = Member{segment: r.tail, sender: int32(sender)}
 	m.offset, m.whole = uint32(len(r.tail.bytes)), uint32(len(r.tail.entries))
 	r.members++
+	r.enter(m)
 }
 
 // JoinLate adds a member while the load runs: it must receive everything from
@@ -127,7 +130,7 @@ func (r *Reference) advance(m *Member, id int, offset uint32, now int64) {
 	m.received += int64(to - from)
 	r.config.Account.Received += int64(to - from)
 	if len(seg.samples) > 0 {
-		r.measure(seg, from, to, now)
+		r.measure(m, seg, from, to, now)
 	}
 	if m.except != nil && m.except.top != nil {
 		r.audit(m, id, from, to)
@@ -140,21 +143,6 @@ func (r *Reference) advance(m *Member, id int, offset uint32, now int64) {
 				r.config.Events.Own(int(e.sender), e.seq)
 			}
 		}
-	}
-}
-
-// measure notes the arrival of those entries from ≤ n < to that are sampled.
-func (r *Reference) measure(seg *segment, from, to uint32, now int64) {
-	low, high := 0, len(seg.samples)
-	for low < high {
-		if middle := (low + high) / 2; seg.samples[middle].entry < from {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	for ; low < len(seg.samples) && seg.samples[low].entry < to; low++ {
-		r.config.Latency.Receive(seg.samples[low].ticket, now)
 	}
 }
 

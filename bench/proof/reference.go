@@ -2,6 +2,8 @@ package proof
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"throng/bench/latency"
 )
@@ -35,6 +37,16 @@ type entry struct {
 type sample struct {
 	ticket latency.Ticket
 	entry  uint32
+	number int64 // how many there were before in the room
+}
+
+// sampled are those marks that belong to entries from ≤ n < to.
+func (s *segment) sampled(from, to uint32) []sample {
+	find := func(entry uint32) int {
+		n, _ := slices.BinarySearchFunc(s.samples, entry, func(s sample, entry uint32) int { return cmp.Compare(s.entry, entry) })
+		return n
+	}
+	return s.samples[find(from):find(to)]
 }
 
 // stamp is what an entry says about its message.
@@ -59,6 +71,7 @@ type Config struct {
 	Size        int  // bytes of a message
 	Loose       bool // anything may stand around the message in its frame (JSON)
 	Renamed     bool // senders may come back under another name
+	Processes   int  // client processes that have members of the room
 	Events      Events
 	Latency     *latency.Recorder
 	Account     *Account
@@ -71,6 +84,8 @@ type Reference struct {
 	previous *segment // the one before tail: where newcomers look for their first message
 	tracks   []track  // by sender, from FirstSender
 	members  int
+	audience int   // members that receive what comes from now on
+	begun    int64 // broadcasts that were sampled
 	since    int64 // messages sent before it are ignored
 	scratch  []byte
 	spare    *Exceptions // one that was given back; leaders need one at almost every read
@@ -139,8 +154,10 @@ func (r *Reference) append(m *Member, frame []byte, s Stamp) {
 	seg.bytes = append(seg.bytes, frame...)
 	seg.entries = append(seg.entries, entry{seq: s.Seq, sender: uint32(s.Sender), end: uint32(len(seg.bytes))})
 	if s.Sampled {
-		ticket := r.config.Latency.Begin(s.Intended, s.Intended+s.Late, r.members)
-		seg.samples = append(seg.samples, sample{ticket, uint32(len(seg.entries) - 1)})
+		message := latency.Message{Sender: s.Sender, Seq: s.Seq, Intended: s.Intended, Sent: s.Intended + s.Late}
+		ticket := r.config.Latency.Begin(message, r.audience, r.config.Processes)
+		seg.samples = append(seg.samples, sample{ticket, uint32(len(seg.entries) - 1), r.begun})
+		r.begun++
 	}
 	// The FNV step makes the digest depend on the order.
 	r.Digest = (r.Digest ^ (uint64(s.Sender)<<40 + uint64(s.Seq))) * 1099511628211

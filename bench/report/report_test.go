@@ -89,6 +89,7 @@ func TestCompareTellsNoiseFromChange(t *testing.T) {
 
 func TestSummaryHasWhatMatters(t *testing.T) {
 	r := sample()
+	r.Latency.Incomplete, r.Latency.Last.Count = 17, 83
 	r.Delivery.NotSent, r.Delivery.OldestUnsent = 1234, 2e9
 	r.CutShort, r.Failures, r.Limit = "interrupted", []string{"1 deliveries missing"}, "at 10 connections"
 	r.Floor = &report.Floor{Conns: 10, WriteNs: 3000, EchoP50Ns: 50000}
@@ -96,7 +97,7 @@ func TestSummaryHasWhatMatters(t *testing.T) {
 	if err := report.Summary(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"CUT SHORT", "interrupted", "not sent", "1,234 that were due, the oldest for 2s", "missing 1", "missing: member 3, sender 4", "500 a second", "60ms",
+	for _, want := range []string{"CUT SHORT", "interrupted", "not sent", "17 broadcasts did not reach every member; the receivers are those of 83 that did", "1,234 that were due, the oldest for 2s", "missing 1", "missing: member 3, sender 4", "500 a second", "60ms",
 		"1.5µs per delivery", "420 B per connection", "0.500 of a write(2)", "at 10 connections", "FAILED"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())

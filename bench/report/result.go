@@ -108,7 +108,8 @@ type Delivery struct {
 // Latency is how long messages took. Corrected counts from the intended time of
 // sending, raw from the real one. The others are of sampled broadcasts, from
 // the intended time: when the first, the median, the 99th of a hundred and the
-// last member had the message, and how far first and last were apart.
+// last member of all processes had the message, and how far first and last were
+// apart. Those that did not reach every member in order are only counted.
 type Latency struct {
 	Corrected Percentiles `json:"corrected"`
 	Raw       Percentiles `json:"raw"`
@@ -117,6 +118,8 @@ type Latency struct {
 	P99       Percentiles `json:"p99"`
 	Last      Percentiles `json:"last"`
 	Spread    Percentiles `json:"spread"`
+
+	Incomplete int64 `json:"incomplete"` // sampled broadcasts that did not reach every member
 }
 
 // Percentiles is a distribution of nanoseconds.
@@ -248,7 +251,7 @@ type Sample struct {
 	P50        int64   `json:"p50_ns"` // corrected latency
 	P99        int64   `json:"p99_ns"`
 	Max        int64   `json:"max_ns"`
-	Spread     int64   `json:"spread_ns"` // the median from first to last receiver
+	Spread     int64   `json:"spread_ns"` // the median from first to last receiver; with several client processes within one, the largest
 	RSS        int64   `json:"rss_bytes,omitempty"`
 	CPUShare   float64 `json:"cpu_share,omitempty"`
 	FDs        int     `json:"fds,omitempty"`

@@ -93,6 +93,10 @@ func summarizeLatency(t io.Writer, l *Latency) {
 				Duration(row.p.P99), Duration(row.p.P999), Duration(row.p.Max))
 		}
 	}
+	if l.Incomplete > 0 {
+		fmt.Fprintf(t, "    incomplete\t%s broadcasts did not reach every member; the receivers are those of %s that did\n",
+			Number(float64(l.Incomplete)), Number(float64(l.Last.Count)))
+	}
 }
 
 func summarizeProof(t io.Writer, p *Proof) {
