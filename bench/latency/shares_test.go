@@ -86,10 +86,10 @@ func TestSharesAreBounded(t *testing.T) {
 	const messages, limit = 150_000, 16 << 20
 	processes := []*latency.Recorder{latency.NewRecorder(), latency.NewRecorder()}
 	for seq := range int64(messages) {
-		for i, members := range []int{1, 40} {
+		for i, members := range []int{1, 13} {
 			ticket := processes[i].Begin(latency.Message{Seq: seq}, members, 2)
 			for k := range members {
-				processes[i].Receive(ticket, int64(k)*100_000)
+				processes[i].Receive(ticket, int64(k)*1_000_000_000)
 			}
 		}
 	}
