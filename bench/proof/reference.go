@@ -71,9 +71,15 @@ type Reference struct {
 	previous *segment // the one before tail: where newcomers look for their first message
 	tracks   []track  // by sender, from FirstSender
 	members  int
-	since    int64 // messages sent before it are ignored
 	scratch  []byte
 	spare    *Exceptions // one that was given back; leaders need one at almost every read
+	reached  []int64     // the last position that newcomers were given
+
+	// Pauses.
+	paused  bool
+	base    []int64 // by sender: messages below are from before the last pause's end; nil when there was none
+	since   int64   // when that was
+	partial bool    // a base is Unknown
 
 	Digest uint64 // of the order of all messages; equal in all processes that saw the same
 }
