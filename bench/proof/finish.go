@@ -23,6 +23,9 @@ func (r *Reference) Due(m *Member, sent Sent) int64 {
 // sent; one that came late what others have received since its own first message.
 func (r *Reference) lacks(m *Member, sent Sent) (n int64) {
 	unplaced := m.except != nil && m.except.unplaced
+	if r.paused {
+		return m.skipped // nobody is to send to it before the pause ends
+	}
 	if !m.late && !r.partial {
 		for i := range r.tracks {
 			n += sent(r.config.FirstSender+i) - r.baseOf(i)
