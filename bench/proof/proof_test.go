@@ -239,6 +239,10 @@ func TestAnAnnouncedGap(t *testing.T) {
 		{"a larger notice excuses nothing later", gap(plain, 60, honest[150:200], honest[205:]), 50, proof.Counts{proof.Missing: 5, proof.Invented: 10}},
 		{"a notice without a gap", gap(plain, 9, honest[100:]), 0, proof.Counts{proof.Invented: 9}},
 		{"more than there is", gap(plain, 1<<63, honest[150:200], honest[201:]), 50, proof.Counts{proof.Missing: 1, proof.Invented: 1<<40 - 50}},
+		{"twice more than there is", slices.Concat(gap(plain, 1<<63), text(" .... you missed 9223372036854775807 messages."),
+			stream(honest[150:]...)), 50, proof.Counts{proof.Invented: 1<<40 - 50}},
+		{"a late one first", slices.Concat(stream(honest[:98]...), frame(honest[99]), text(fmt.Sprintf(plain, 50)), frame(honest[98]),
+			stream(honest[150:]...)), 50, proof.Counts{proof.Reordered: 1}},
 		{"an old one first", gap(plain, 50, honest[99:100], honest[150:]), 50, proof.Counts{proof.Duplicated: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
