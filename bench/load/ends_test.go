@@ -32,6 +32,7 @@ func unanswered(t *testing.T, after int) (*liar.Server, load.Config) {
 	server := &liar.Server{AnswerAfter: after, Answer: func(io.Writer, *http.Request) { <-release }}
 	config := start(t, server)
 	t.Cleanup(func() { close(release) })
+	config.Opening = 1 // so that it is exactly so many
 	config.Messages, config.Duration, config.Patience = 0, 300*time.Millisecond, time.Second
 	return server, config
 }
