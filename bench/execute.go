@@ -144,6 +144,8 @@ func check(c *load.Config, flags *common) error {
 		return fmt.Errorf("rates are 0 to %.0f a second", float64(maxRate))
 	case !withinAct(c.Act):
 		return fmt.Errorf("--visits is 0.001 to %.0f a second, --share 0 to 1", float64(maxRate))
+	case withoutSlow(c):
+		return errors.New("no member would be slow, because the senders never are: raise --share or --conns, or lower --senders")
 	case c.Duration < 0 || c.Warmup < 0 || c.Patience <= 0 || c.Handshake <= 0:
 		return errors.New("durations must not be negative, --patience and --handshake not 0")
 	case !c.Silent && (c.Size < proof.StampBytes || c.Size > proof.MaxSize):
@@ -177,6 +179,12 @@ func withinAct(act load.Act) bool {
 		return within(a.Share, 0, 1)
 	}
 	return true
+}
+
+// withoutSlow is a slow scenario without slow members, which would prove nothing.
+func withoutSlow(c *load.Config) bool {
+	slow, ok := c.Act.(*load.Slow)
+	return ok && slow.Members(c) == 0
 }
 
 // writable finds out before a long run whether its reports can be written.

@@ -23,10 +23,11 @@ func judge(r *report.Result, flags *common) {
 	fail(p.Reordered, "reordered")
 	fail(p.Corrupted, "corrupted")
 	fail(p.Misdelivered, "delivered to the wrong room")
+	fail(p.Invented, "announced as left out, and not left out")
 	fail(p.Closed, "connections closed by the server")
 	if flags.Order == "total" {
 		fail(p.Diverged, "in another order than the room's first receiver saw")
-		if !p.OneOrder && p.Missing+p.Diverged == 0 && r.CutShort == "" && r.Plan.Rooms == 1 && r.Storm == nil {
+		if !p.OneOrder && p.Missing+p.Diverged+p.Announced == 0 && r.CutShort == "" && r.Storm == nil {
 			r.Failures = append(r.Failures, "the client processes saw different orders")
 		}
 	}
@@ -34,6 +35,7 @@ func judge(r *report.Result, flags *common) {
 		fail(r.Connect.Failed, "connections failed to open")
 	}
 	judgeUnsent(r)
+	judgeActs(r)
 	for _, condition := range flags.FailIf {
 		if met := condition.Check(r); met != "" {
 			r.Failures = append(r.Failures, met)
@@ -67,6 +69,25 @@ func judgeUnsent(r *report.Result) {
 		r.Warnings = append(r.Warnings, text)
 	} else {
 		r.Failures = append(r.Failures, text)
+	}
+}
+
+// judgeActs fails a run in which what its scenario is about did not take place.
+func judgeActs(r *report.Result) {
+	if r.CutShort != "" {
+		return
+	}
+	fail := func(what string) { r.Failures = append(r.Failures, what) }
+	if s := r.Storm; s != nil {
+		switch {
+		case s.Unfinished > 0:
+			fail("a storm was not over at the end: not all connections had come back")
+		case s.Rounds == 0:
+			fail("there was no storm in the time: raise --duration, or lower --calm")
+		}
+	}
+	if r.Churn != nil && r.Churn.Visits == 0 {
+		fail("not one visit was completed in the time")
 	}
 }
 

@@ -224,6 +224,8 @@ func TestBadInputIsAClearLine(t *testing.T) {
 		{"no figure", []string{"fanout", "--fail-if", "speed>9"}, `there is no figure "speed"`},
 		{"no value", []string{"fanout", "--fail-if", "p99>fast"}, "is neither a number"},
 		{"too many senders", []string{"fanout", "-n", "5", "--senders", "6"}, "6 senders in each of 1 rooms are not among 5 connections"},
+		{"no slow member", []string{"slow", "-n", "5", "--senders", "5"}, "no member would be slow"},
+		{"too few slow members", []string{"slow", "-n", "20", "--senders", "5", "--share", "0.04", "--procs", "2"}, "no member would be slow"},
 		{"too few descriptors", []string{"idle", "-n", "50m"}, "use --procs"},
 		{"unwritable report", []string{"fanout", "--json", "/nowhere/a.json"}, "a report cannot be written"},
 		{"spawned command ends", []string{"fanout", "--spawn", "echo broken; exit 3", "--url", "ws://127.0.0.1:1/"}, "broken"},

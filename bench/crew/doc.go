@@ -9,8 +9,12 @@
 //
 //	member                      leader
 //	Ready          ──────►      (all are) ──────►  Begin, at a time to come
-//	Sample …       ──────►      one line a second
+//	Sample …       ──────►      one line a second, which also is the sign of life
+//	Limit          ──────►      (the first) ─────►  Limit: a ramp is over for all
 //	Sent           ──────►      (all are) ──────►  Totals
 //	Part, or Error ──────►      Combine
 //	               ◄──────      Cut: end now
+//
+// A member that says nothing for long, or something that is not understood, ends
+// the crew; the leader waits for none without a limit, not even to be heard.
 package crew

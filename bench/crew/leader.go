@@ -19,8 +19,17 @@ import (
 // member knows of it in time.
 const headStart = 50 * time.Millisecond
 
-// farewell is how long members may take to report after they were told to end.
-const farewell = 30 * time.Second
+// Limits of waiting for members; tests have less patience.
+var (
+	// silence is how long a member may say nothing, which reports each second.
+	silence = time.Minute
+	// farewell is how long members may take to report after they were told to end.
+	farewell = 30 * time.Second
+)
+
+// unheard is how many messages to a member may wait for it to read: more than
+// there are in a run.
+const unheard = 16
 
 // Environ tells a copy of the program which member it is, and of what.
 const Environ = "THRONG_BENCH_MEMBER"
@@ -36,7 +45,8 @@ type event struct {
 // leader is the state of a crew.
 type leader struct {
 	processes []*exec.Cmd
-	to        []*sender
+	to        []chan message
+	heard     []time.Time // when each member said something; zero once it has ended
 	events    chan event
 	parts     []*load.Part
 	samples   [][]report.Sample
@@ -44,6 +54,7 @@ type leader struct {
 	totals    map[int]int64
 	ready     int
 	sent      int
+	limited   bool
 	onSample  func(report.Sample)
 }
 
@@ -83,7 +94,16 @@ func (l *leader) hire(i int, environ string) error {
 		return fmt.Errorf("client process: %w", err)
 	}
 	l.processes = append(l.processes, command)
-	l.to = append(l.to, &sender{w: in})
+	to := make(chan message, unheard)
+	l.to, l.heard = append(l.to, to), append(l.heard, time.Now())
+	go func() {
+		// On its own, because a member that is stuck does not read. What cannot
+		// be written has no reader any more, which its output says as well.
+		s := sender{w: in}
+		for m := range to {
+			_ = s.send(m)
+		}
+	}()
 	go func() {
 		err := receive(out, func(m message) { l.events <- event{from: i, message: m} })
 		l.events <- event{from: i, closed: true, err: err}
@@ -91,40 +111,57 @@ func (l *leader) hire(i int, environ string) error {
 	return nil
 }
 
-// follow serves the members until all have ended.
+// follow serves the members until all have ended, or the first problem's
+// farewell is over.
 func (l *leader) follow(ctx context.Context) error {
 	var problem error
 	interrupted := ctx.Done()
 	var limit <-chan time.Time
+	fail := func(err error) {
+		if problem == nil {
+			problem = err
+			l.tell(message{Kind: isCut, Text: "another client process failed"})
+			limit = time.After(farewell)
+		}
+	}
+	watch := time.NewTicker(silence / 8)
+	defer watch.Stop()
 	for running := len(l.processes); running > 0; {
 		select {
 		case e := <-l.events:
 			if e.closed {
 				running--
-				if l.parts[e.from] == nil && problem == nil {
-					problem = errors.Join(errors.New("a client process ended without a report"), e.err)
-					l.tell(message{Kind: isCut, Text: "another client process failed"})
+				l.heard[e.from] = time.Time{}
+				if l.parts[e.from] == nil {
+					fail(errors.Join(fmt.Errorf("client process %d ended without a report", e.from), e.err))
 				}
 				continue
 			}
-			if e.message.Kind == isError && problem == nil {
-				problem = errors.New(e.message.Text)
-				l.tell(message{Kind: isCut, Text: "another client process failed"})
+			l.heard[e.from] = time.Now()
+			if err := l.serve(e.from, e.message); err != nil {
+				fail(err)
 			}
-			l.serve(e.from, e.message)
+		case now := <-watch.C:
+			for i, heard := range l.heard {
+				if !heard.IsZero() && now.Sub(heard) > silence {
+					l.heard[i] = time.Time{}
+					fail(fmt.Errorf("client process %d is stuck: it has said nothing for %s", i, silence))
+					l.processes[i].Process.Kill()
+				}
+			}
 		case <-interrupted:
 			interrupted = nil
 			l.tell(message{Kind: isCut, Text: "interrupted"})
 			limit = time.After(farewell)
 		case <-limit:
-			return errors.New("the client processes did not end in time")
+			return errors.Join(problem, fmt.Errorf("the client processes did not end within %s", farewell))
 		}
 	}
 	return problem
 }
 
-// serve takes one message.
-func (l *leader) serve(from int, m message) {
+// serve takes one message; an error is the end of the crew.
+func (l *leader) serve(from int, m message) error {
 	switch m.Kind {
 	case isReady:
 		if l.ready++; l.ready == len(l.processes) {
@@ -135,12 +172,25 @@ func (l *leader) serve(from int, m message) {
 		if l.sent++; l.sent == len(l.processes) {
 			l.tell(message{Kind: isTotals, Counts: l.totals})
 		}
+	case isLimit:
+		if !l.limited {
+			l.limited = true
+			l.tell(message{Kind: isLimit})
+		}
+	case isError:
+		return errors.New(m.Text)
 	case isSample:
+		if m.Sample == nil {
+			return fmt.Errorf("client process %d sent an empty sample", from)
+		}
 		l.samples[from] = append(l.samples[from], *m.Sample)
 		l.show()
 	case isPart:
 		l.parts[from] = m.Part
+	default:
+		return fmt.Errorf("client process %d sent a message of the unknown kind %q", from, m.Kind)
 	}
+	return nil
 }
 
 // show passes a second on once all members have reported it.
@@ -158,18 +208,21 @@ func (l *leader) show() {
 	}
 }
 
-// tell sends a message to all. A member that cannot be reached has ended, which
-// its own channel says.
+// tell sends a message to all. It does not wait for them.
 func (l *leader) tell(m message) {
 	for _, to := range l.to {
-		_ = to.send(m)
+		select {
+		case to <- m:
+		default: // it has not read for long, and is about to be found stuck
+		}
 	}
 }
 
 // dismiss ends what still runs.
 func (l *leader) dismiss() {
-	for _, process := range l.processes {
+	for i, process := range l.processes {
 		process.Process.Kill()
+		close(l.to[i])
 	}
 	go func() {
 		for range l.events {

@@ -13,6 +13,7 @@ type member struct {
 	leader *sender
 	begin  atomic.Int64
 	totals atomic.Pointer[map[int]int64]
+	halted atomic.Bool
 }
 
 // Work runs a part and reports it to the leader at the other end of in and out.
@@ -31,6 +32,8 @@ func Work(config load.Config, in io.Reader, out io.Writer) error {
 				m.begin.Store(got.At)
 			case isTotals:
 				m.totals.Store(&got.Counts)
+			case isLimit:
+				m.halted.Store(true)
 			case isCut:
 				run.Cut(got.Text)
 			}
@@ -62,3 +65,9 @@ func (m *member) Totals() (counts map[int]int64, known bool) {
 	}
 	return nil, false
 }
+
+// Limit says that this process has met the limit that is looked for.
+func (m *member) Limit() { m.leader.send(message{Kind: isLimit}) }
+
+// Limited reports whether any process has.
+func (m *member) Limited() bool { return m.halted.Load() }

@@ -21,6 +21,7 @@ const (
 	isPart   = "part"
 	isError  = "error"
 	isCut    = "cut"
+	isLimit  = "limit"
 )
 
 // message is one line, in either direction, with what its kind needs.

@@ -29,6 +29,9 @@ type Act interface {
 	stop(r *Run)
 	// settled reports whether, after stop, nothing is under way any more.
 	settled(r *Run) bool
+	// end is called when the run is over, unless it was cut short: what is
+	// still under way then has failed.
+	end(r *Run)
 	// tell adds what the act found out to the result.
 	tell(part *Part)
 }
@@ -45,4 +48,5 @@ func (plain) ended(*Run, int) bool         { return false }
 func (plain) sampled(*Run, *report.Sample) {}
 func (plain) stop(*Run)                    {}
 func (plain) settled(*Run) bool            { return true }
+func (plain) end(*Run)                     {}
 func (plain) tell(*Part)                   {}

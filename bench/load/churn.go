@@ -45,20 +45,24 @@ func (c *Churn) begin(r *Run) {
 	for i := range c.visits {
 		c.free = append(c.free, i)
 	}
-	c.interval = int64(1e9 * float64(r.config.Processes) / c.Rate)
+	c.interval = max(int64(1e9*float64(r.config.Processes)/c.Rate), 1)
 	c.next = r.now
 }
 
 func (c *Churn) turn(r *Run) time.Duration {
-	for ; c.next <= r.now && !c.stopped; c.next += c.interval {
-		if len(c.free) == 0 {
-			c.heldBack++
-			continue
-		}
+	if c.stopped {
+		return tickEvery
+	}
+	for ; c.next <= r.now && len(c.free) > 0; c.next += c.interval {
 		i := c.free[0]
 		c.free = c.free[1:]
 		c.visits[i] = visit{arriving, r.now}
 		r.queue = append(r.queue, c.first+i)
+	}
+	if c.next <= r.now { // a loop over all that a long turn has held back would make the next one longer
+		n := (r.now-c.next)/c.interval + 1
+		c.heldBack += n
+		c.next += n * c.interval
 	}
 	return time.Duration(c.next - r.now)
 }
@@ -121,15 +125,31 @@ func (c *Churn) release(r *Run, id int) {
 func (c *Churn) sampled(r *Run, _ *report.Sample) {
 	for i := range c.visits {
 		if v := &c.visits[i]; v.state > arriving && r.now-v.since > int64(r.config.Patience) {
-			r.loop.Close(c.first+i, true)
-			r.closed.add(errUnanswered)
-			c.release(r, c.first+i)
+			c.giveUp(r, i)
 		}
 	}
 }
 
+// giveUp ends a visit that the server left unanswered.
+func (c *Churn) giveUp(r *Run, i int) {
+	r.loop.Close(c.first+i, true)
+	r.closed.add(errUnanswered)
+	c.release(r, c.first+i)
+}
+
 func (c *Churn) stop(*Run)         { c.stopped = true }
 func (c *Churn) settled(*Run) bool { return len(c.free) == len(c.visits) }
+
+// end counts the visits that the server left unanswered. Those that are still
+// arriving count as handshakes.
+func (c *Churn) end(r *Run) {
+	for i := range c.visits {
+		if c.visits[i].state > arriving {
+			c.giveUp(r, i)
+		}
+	}
+}
+
 func (c *Churn) tell(part *Part) {
 	part.Churn = &report.Churn{Visits: c.done, HeldBack: c.heldBack}
 }

@@ -54,6 +54,8 @@ type Gate interface {
 	Begin() (at int64, known bool)                // when the load begins
 	Sent(bySender map[int]int64)                  // what this process has sent
 	Totals() (bySender map[int]int64, known bool) // what all have sent
+	Limit()                                       // this process has met the limit that is looked for
+	Limited() bool                                // another one has
 }
 
 // local is how many of the connections this process has.

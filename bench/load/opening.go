@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (r *Run) Opened(id int, took time.Duration) {
 	if !r.config.Silent {
 		number = r.config.sender(id)
 	}
-	room, m := r.rooms[r.config.room(id)], &r.members[id]
+	room, m := r.room(id), &r.members[id]
 	switch {
 	case r.phase == opening:
 		room.Join(m, number)
@@ -62,9 +63,31 @@ func (r *Run) Opened(id int, took time.Duration) {
 		room.JoinPaused(m, number)
 	default:
 		room.JoinLate(m, number)
+		if id < r.config.local() { // a visitor waits for its own message
+			r.newcomers = append(r.newcomers, newcomer{id, r.now + int64(r.config.Patience)})
+		}
 		r.act.opened(r, id)
 	}
 }
+
+// newcomer is a connection that came while the load runs, and that must receive
+// everything from a time on, even if it was answered before it was in its room.
+type newcomer struct {
+	id   int
+	from int64
+}
+
+// expect takes the newcomers whose time has come.
+func (r *Run) expect() {
+	for len(r.newcomers) > 0 && r.newcomers[0].from <= r.now {
+		id := r.newcomers[0].id
+		r.newcomers = r.newcomers[1:]
+		r.room(id).Expect(&r.members[id])
+	}
+}
+
+// errUnopened is a handshake that the end of the run found under way.
+var errUnopened = errors.New("not open when the run ended")
 
 // Failed counts a connection that did not come about.
 func (r *Run) Failed(id int, err error) {

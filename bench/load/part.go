@@ -1,6 +1,9 @@
 package load
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"throng/bench/latency"
@@ -29,7 +32,8 @@ type Part struct {
 
 	SentInAll int64
 	Account   proof.Account
-	Digest    uint64 // of the order, where there is one room
+	Digests   map[int]uint64 // by room: of the order
+	Overdue   string         // what was not waited for any longer
 
 	Server  *report.Server
 	Load    report.Load
@@ -39,6 +43,8 @@ type Part struct {
 	Churn    *report.Churn
 	Slow     *report.Slow
 	Recovery *latency.Histogram
+
+	Unfinished int64 // storms
 }
 
 // Part says what this process found out; the run must be over.
@@ -57,8 +63,16 @@ func (r *Run) Part() *Part {
 	if why := r.cut.Load(); why != nil {
 		part.CutShort = *why
 	}
-	if len(r.rooms) == 1 && r.rooms[0] != nil {
-		part.Digest = r.rooms[0].Digest
+	part.Overdue, part.Digests = r.overdue, make(map[int]uint64)
+	for number, room := range r.rooms {
+		if room != nil {
+			part.Digests[number] = room.Digest
+		}
+	}
+	part.Account.Findings = slices.Clone(r.account.Findings)
+	for i := range part.Account.Findings {
+		f := &part.Account.Findings[i]
+		f.Member = r.config.global(f.Member)
 	}
 	for _, h := range r.latency.All() {
 		part.Latencies = append(part.Latencies, latency.Histogram{Histogram: *h})
@@ -99,9 +113,11 @@ func Combine(parts []*Part) *report.Result {
 	handshake := latency.NewHistogram()
 	latencies := latency.NewRecorder()
 	recovery := latency.NewHistogram()
-	var findings proof.Account
+	result.Proof.OneOrder = true
+	var counts proof.Counts
 	var shares []*latency.Shares
-	for i, part := range parts {
+	digests := make(map[int]uint64)
+	for _, part := range parts {
 		addConnect(&result.Connect, part)
 		addDelivery(&result.Delivery, part)
 		addProof(&result.Proof, part)
@@ -112,13 +128,17 @@ func Combine(parts []*Part) *report.Result {
 		}
 		latencies.Incomplete += part.Incomplete
 		shares = append(shares, &part.Shares)
-		findings.Counts.Add(part.Account.Counts)
+		counts.Add(part.Account.Counts)
 		result.Samples = AddSamples(result.Samples, part.Samples)
-		result.Proof.OneOrder = (i == 0 || result.Proof.OneOrder) && part.Digest == parts[0].Digest
+		for room, digest := range part.Digests {
+			known, ok := digests[room]
+			result.Proof.OneOrder = result.Proof.OneOrder && (!ok || known == digest)
+			digests[room] = digest
+		}
 		addActs(result, part, recovery)
 	}
 	latencies.MergeShares(shares)
-	setCounts(&result.Proof, &findings.Counts)
+	setCounts(&result.Proof, &counts)
 	result.Connect.Handshake = percentiles(handshake)
 	result.Latency = report.Latency{
 		Corrected: percentiles(latencies.Corrected), Raw: percentiles(latencies.Raw),
@@ -126,8 +146,8 @@ func Combine(parts []*Part) *report.Result {
 		Last: percentiles(latencies.Last), Spread: percentiles(latencies.Spread),
 		Incomplete: latencies.Incomplete,
 	}
-	if recovery.TotalCount() > 0 {
-		result.Storm = &report.Storm{Rounds: recovery.TotalCount(), Recovery: percentiles(recovery)}
+	if s := result.Storm; s != nil {
+		s.Rounds, s.Recovery = recovery.TotalCount(), percentiles(recovery)
 	}
 	finishRates(result, len(parts))
 	return result
@@ -157,6 +177,7 @@ func addDelivery(d *report.Delivery, part *Part) {
 
 func addProof(p *report.Proof, part *Part) {
 	p.Sent += part.SentInAll
+	p.Expected += part.Account.Expected
 	p.Received += part.Account.Received
 	p.Announced += part.Account.Announced
 	p.Notices += part.Account.Notices
@@ -173,7 +194,7 @@ func addProof(p *report.Proof, part *Part) {
 func setCounts(p *report.Proof, counts *proof.Counts) {
 	p.Missing, p.Duplicated, p.Reordered = counts[proof.Missing], counts[proof.Duplicated], counts[proof.Reordered]
 	p.Diverged, p.Corrupted, p.Misdelivered = counts[proof.Diverged], counts[proof.Corrupted], counts[proof.Misdelivered]
-	p.Expected = p.Received + p.Missing + p.Announced + p.Corrupted
+	p.Invented = counts[proof.Invented]
 	p.OneOrder = p.OneOrder && p.Diverged == 0
 }
 
@@ -231,7 +252,10 @@ func addActs(result *report.Result, part *Part, recovery *hdrhistogram.Histogram
 	if result.CutShort == "" {
 		result.CutShort = part.CutShort
 	}
-	if result.Limit == "" {
+	if part.Overdue != "" {
+		result.Warnings = append(result.Warnings, part.Overdue)
+	}
+	if part.Limit != "" && (result.Limit == "" || strings.HasPrefix(result.Limit, noLimit)) {
 		result.Limit = part.Limit
 	}
 	if part.Churn != nil {
@@ -249,6 +273,10 @@ func addActs(result *report.Result, part *Part, recovery *hdrhistogram.Histogram
 		result.Slow.Closed += part.Slow.Closed
 	}
 	if part.Recovery != nil {
+		if result.Storm == nil {
+			result.Storm = &report.Storm{}
+		}
+		result.Storm.Unfinished += part.Unfinished
 		recovery.Merge(part.Recovery.Histogram)
 	}
 }

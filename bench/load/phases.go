@@ -1,10 +1,11 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
-	"throng/bench/proof"
+	"throng/bench/report"
 )
 
 // phase is where a run stands.
@@ -46,6 +47,7 @@ func (r *Run) tick() {
 		r.drainTick()
 	}
 	r.unstick()
+	r.expect()
 	if r.now >= r.nextSave {
 		r.save()
 	}
@@ -111,8 +113,9 @@ func (r *Run) measure() {
 // drain ends the part that is measured; what is under way may still arrive.
 func (r *Run) drain() {
 	r.endMeasuring()
+	r.countUnsent()
 	r.phase, r.idleSince = draining, r.now
-	r.marks.idle = r.account.Received
+	r.waitUntil = r.now + r.drainLimit()
 	r.act.stop(r)
 	if r.config.Gate != nil {
 		sent := make(map[int]int64, len(r.senders))
@@ -120,36 +123,65 @@ func (r *Run) drain() {
 			sent[number] = s.next
 		}
 		r.config.Gate.Sent(sent)
+		// The others end no later than this one ought to have.
+		r.waitUntil = max(r.now, r.start+int64(r.config.Warmup+r.config.Duration)) + r.drainLimit()
 	}
+}
+
+// drainLimit is how long what is under way at the end may take in all. A server
+// that always delivers a little more would never let Patience end.
+func (r *Run) drainLimit() int64 {
+	limit := 10*r.config.Patience + r.config.Handshake
+	if r.config.RampRate > 0 {
+		limit += time.Duration(float64(len(r.queue)*r.config.Processes) / r.config.RampRate * float64(time.Second))
+	}
+	return int64(limit)
 }
 
 // drainTick waits until everything has arrived, or nothing more does.
 func (r *Run) drainTick() {
-	if r.account.Received > r.marks.idle {
-		r.marks.idle, r.idleSince = r.account.Received, r.now
+	if progress := r.account.Received + r.opened; progress != r.marks.idle {
+		r.marks.idle, r.idleSince = progress, r.now
 	}
-	if r.act.settled(r) && r.complete() || r.now-r.idleSince > int64(r.config.Patience) {
+	settled := r.act.settled(r)
+	switch {
+	case !r.totalled():
+		if r.now > r.waitUntil {
+			r.errs = errors.New("the other client processes did not say in time what they had sent")
+			r.phase = done
+		}
+	case settled && r.complete() || r.now-r.idleSince > int64(r.config.Patience):
+		r.finish()
+	case r.now > r.waitUntil:
+		r.overdue = fmt.Sprintf("what was under way at the end still trickled in after %s, and was not waited for any longer",
+			report.Duration(r.now-r.marks.end.at))
 		r.finish()
 	}
 }
 
+// totalled reports whether it is known what all senders have sent. Before that no
+// process can tell what is missing.
+func (r *Run) totalled() bool {
+	gate := r.config.Gate
+	if gate == nil || r.totals != nil {
+		return true
+	}
+	totals, known := gate.Totals()
+	if known {
+		r.totals = totals
+		r.idleSince, r.waitUntil = r.now, r.now+r.drainLimit()
+	}
+	return known
+}
+
 // complete reports whether every member that is still there has everything.
 func (r *Run) complete() bool {
-	if gate := r.config.Gate; gate != nil && r.totals == nil {
-		totals, known := gate.Totals()
-		if !known {
+	for id := range r.members {
+		if r.standings[id] == present && r.room(id).Due(&r.members[id], r.sentBy) > 0 {
 			return false
 		}
-		r.totals = totals
 	}
-	due := -r.account.Announced - r.account.Counts[proof.Corrupted]
-	for id := range r.members {
-		if r.standings[id] == present {
-			room := r.config.room(id)
-			due += r.rooms[room].Due(&r.members[id], r.sentBy)
-		}
-	}
-	return due <= 0
+	return true
 }
 
 // sentBy is how many messages a sender has sent.
@@ -168,9 +200,25 @@ func (r *Run) finish() {
 			r.marks.start = r.marks.end
 		}
 	}
+	cut := r.cut.Load() != nil
+	if !cut {
+		r.countUnopened()
+		r.act.end(r)
+	}
 	for id := range r.members {
-		r.settle(id, r.standings[id] == gone || r.cut.Load() != nil)
+		r.settle(id, r.standings[id] == gone || cut)
 	}
 	r.save()
 	r.phase = done
+}
+
+// countUnopened counts the connections that the end found under way, which a ramp
+// leaves behind on purpose.
+func (r *Run) countUnopened() {
+	if _, ramp := r.act.(*Ramp); ramp {
+		return
+	}
+	for range r.pending + len(r.queue) {
+		r.failed.add(errUnopened)
+	}
 }

@@ -7,7 +7,8 @@ import (
 	"throng/bench/report"
 )
 
-// rampHold is how long the highest step of a ramp must stand.
+// rampHold is how long the highest step of a ramp must stand, after its last
+// members had the time to hear their first message.
 const rampHold = 3 * time.Second
 
 // Ramp adds connections to a room under load until the first limit is met.
@@ -16,8 +17,9 @@ type Ramp struct {
 	From  int           // connections before the load begins, of all processes
 	Limit time.Duration // of the 99th percentile of the latency
 
-	full  int64 // when the last connection was open
-	found string
+	full    int64 // when the last connection was open
+	found   string
+	limited bool // another process has met a limit
 }
 
 func (p *Ramp) begin(r *Run) {
@@ -28,11 +30,16 @@ func (p *Ramp) begin(r *Run) {
 }
 
 func (p *Ramp) turn(r *Run) time.Duration {
+	if gate := r.config.Gate; gate != nil && gate.Limited() {
+		p.limited = true
+	}
 	switch {
+	case p.found != "" || p.limited:
+		p.halt(r) // again, because the warm-up's end sets another
 	case r.present < len(r.members):
 	case p.full == 0:
 		p.full = r.now
-	case r.now-p.full > int64(rampHold):
+	case r.now-p.full > int64(rampHold+r.config.Patience):
 		p.meet(r, "")
 	}
 	return tickEvery
@@ -58,11 +65,30 @@ func (p *Ramp) meet(r *Run, limit string) {
 	if p.found != "" || r.phase > measuring {
 		return
 	}
-	if p.found = fmt.Sprintf("none up to %s connections", report.Number(float64(r.present*r.config.Processes))); limit != "" {
-		p.found = fmt.Sprintf("at %s connections: %s", report.Number(float64(r.present*r.config.Processes)), limit)
+	present := report.Number(float64(r.present * r.config.Processes))
+	if p.found = noLimit + present + " connections"; limit != "" {
+		p.found = fmt.Sprintf("at %s connections: %s", present, limit)
+		if r.config.Gate != nil {
+			r.config.Gate.Limit()
+		}
 	}
+	p.halt(r)
+}
+
+// noLimit is what a ramp says that met none.
+const noLimit = "none up to "
+
+// halt ends the load.
+func (p *Ramp) halt(r *Run) {
 	r.queue = nil
 	r.ends = r.now
+}
+
+// stop comes before a limit was met only at the end of the time.
+func (p *Ramp) stop(r *Run) {
+	if p.found == "" && !p.limited {
+		p.found = noLimit + report.Number(float64(r.present*r.config.Processes)) + " connections, within the time"
+	}
 }
 
 func (p *Ramp) tell(part *Part) { part.Limit = p.found }

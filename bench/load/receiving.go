@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 
+	"throng/bench/proof"
 	"throng/bench/wire"
 )
 
@@ -11,11 +12,14 @@ func (r *Run) Received(id int, b []byte) {
 	r.now = r.loop.Now()
 	r.bytesIn += int64(len(b))
 	m := &r.members[id]
-	r.rooms[r.config.room(id)].Feed(m, id, b, r.now)
+	r.room(id).Feed(m, id, b, r.now)
 	if s := r.senders[r.config.sender(id)]; s != nil {
 		r.fill(s)
 	}
 }
+
+// room is the one that a connection is in.
+func (r *Run) room(id int) *proof.Reference { return r.rooms[r.config.room(id)] }
 
 // Own notes that a sender's message has come back to it.
 func (r *Run) Own(number int, seq int64) {
@@ -76,6 +80,6 @@ func (r *Run) dismiss(id int) {
 // settle closes the account of a member that was there.
 func (r *Run) settle(id int, left bool) {
 	if r.standings[id] != unborn {
-		r.rooms[r.config.room(id)].Finish(&r.members[id], id, r.sentBy, left)
+		r.room(id).Finish(&r.members[id], id, r.sentBy, left)
 	}
 }

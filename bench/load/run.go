@@ -36,6 +36,7 @@ type Run struct {
 	members   []proof.Member
 	standings []standing
 	queue     []int // to be dialled
+	newcomers []newcomer
 	rampFrom  int64 // since when a ramp rate counts
 	ramped    int   // how many were dialled since
 	pending   int   // handshakes under way
@@ -68,7 +69,8 @@ type Run struct {
 	ends      int64 // of the present phase
 	nextTick  int64
 	nextSave  int64
-	idleSince int64 // when the last delivery came, while draining
+	idleSince int64 // when the last delivery came or connection opened, while draining
+	waitUntil int64 // when draining ends in any case
 	turned    int64
 	longest   int64
 
@@ -78,6 +80,7 @@ type Run struct {
 	samples      []report.Sample
 	bytesIn      int64
 	errs         error
+	overdue      string // what was not waited for any longer
 	cut          atomic.Pointer[string]
 
 	// OnSample is called each second with what happened in it.

@@ -16,6 +16,10 @@ const maxUnsentBytes = 1 << 20
 // comparing is done for all; a histogram entry for each would cost as much as both.
 const latencySamples = 500_000
 
+// maxDue bounds the messages of an open loop's timetable that one turn sends:
+// what arrives must be read in between, and what is late is counted as such.
+const maxDue = 1024
+
 // sender is a connection that sends messages.
 type sender struct {
 	id           int
@@ -69,7 +73,7 @@ func (r *Run) sendDue() time.Duration {
 	if p.interval == 0 {
 		return tickEvery
 	}
-	for {
+	for range maxDue {
 		intended := r.start + int64(float64(p.given)*p.interval)
 		if intended > r.now || r.phase == measuring && intended >= r.ends {
 			return time.Duration(intended - r.now)
@@ -82,6 +86,29 @@ func (r *Run) sendDue() time.Duration {
 		p.given++
 		s.due++
 		r.fill(s)
+	}
+	return 0
+}
+
+// ownSent is how many messages a sender of this process has sent.
+func (r *Run) ownSent(number int) int64 {
+	if s := r.senders[number]; s != nil {
+		return s.next
+	}
+	return proof.Unknown
+}
+
+// countUnsent counts the messages that were due before the end and that this
+// process did not come to.
+func (r *Run) countUnsent() {
+	p := &r.pacing
+	if p.interval == 0 || r.config.Messages > 0 {
+		return
+	}
+	first := r.start + int64(float64(p.given)*p.interval)
+	if late := r.ends - first; late > int64(time.Millisecond) {
+		p.lateOnes += int64(float64(late) / p.interval)
+		p.latest = max(p.latest, late)
 	}
 }
 
@@ -150,7 +177,7 @@ func (r *Run) hold() {
 func (r *Run) resume() {
 	r.held = false
 	for _, room := range r.rooms {
-		room.Resume(r.now)
+		room.Resume(r.now, r.ownSent)
 	}
 	for _, s := range r.order {
 		s.heard = r.now

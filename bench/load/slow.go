@@ -25,9 +25,19 @@ func (s *Slow) first(c *Config) int {
 	return max(senders, n-int(s.Share*float64(n)))
 }
 
+// Members is how many connections of all processes are slow.
+func (s *Slow) Members(c *Config) (n int) {
+	for process := range c.Processes {
+		part := *c
+		part.Process = process
+		n += max(part.local()-s.first(&part), 0)
+	}
+	return n
+}
+
 func (s *Slow) begin(r *Run) {
 	s.from = s.first(&r.config)
-	s.members = len(r.members) - s.from
+	s.members = max(len(r.members)-s.from, 0)
 	for id := s.from; id < len(r.members); id++ {
 		r.loop.Pause(id, true)
 	}

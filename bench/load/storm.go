@@ -14,12 +14,15 @@ type Storm struct {
 	plain
 	Calm time.Duration // between the return of the last connection and the next storm
 
-	next     int64
-	struck   int64 // when the present storm began; 0 in calm
-	retry    []int
-	retryAt  int64
-	recovery *hdrhistogram.Histogram
-	stopped  bool
+	next       int64
+	mark       map[int]int64 // what each sender had sent when the storm was due; nil before
+	heard      int           // connections below have received that
+	struck     int64         // when the present storm began; 0 in calm
+	retry      []int
+	retryAt    int64
+	recovery   *hdrhistogram.Histogram
+	stopped    bool
+	unfinished int64
 }
 
 // retryAfter is how long a connection waits that was refused during a storm.
@@ -32,10 +35,7 @@ func (s *Storm) begin(r *Run) {
 
 func (s *Storm) turn(r *Run) time.Duration {
 	if s.struck == 0 {
-		if r.now >= s.next && !s.stopped {
-			s.strike(r)
-		}
-		return time.Duration(max(s.next-r.now, 0))
+		return s.calm(r)
 	}
 	if len(s.retry) > 0 && r.now >= s.retryAt {
 		r.queue = append(r.queue, s.retry...)
@@ -49,15 +49,47 @@ func (s *Storm) turn(r *Run) time.Duration {
 	return tickEvery
 }
 
+// calm waits for the next storm. It strikes amid the traffic, but not before
+// everybody has received what had been sent when it was due, or had the time to:
+// a member that hears nothing would never be found otherwise.
+func (s *Storm) calm(r *Run) time.Duration {
+	if s.stopped || r.now < s.next {
+		return time.Duration(max(s.next-r.now, 0))
+	}
+	if s.mark == nil {
+		s.mark, s.heard = make(map[int]int64), 0
+		for _, sender := range r.order {
+			s.mark[sender.number] = sender.next
+		}
+	}
+	for s.heard < len(r.members) && !(r.standings[s.heard] == present && r.room(s.heard).Awaits(&r.members[s.heard], s.sent)) {
+		s.heard++
+	}
+	if s.heard == len(r.members) || r.now-s.next > int64(r.config.Patience) {
+		s.strike(r)
+	}
+	return time.Millisecond
+}
+
+// sent is what a sender had sent when the storm was due. Of those of other
+// processes, which have storms of their own, nothing is expected.
+func (s *Storm) sent(number int) int64 { return s.mark[number] }
+
 // strike drops every connection.
 func (s *Storm) strike(r *Run) {
 	s.struck = r.now
 	r.hold()
 	for id := range r.members {
 		r.loop.Close(id, true)
+		if r.standings[id] == present {
+			r.room(id).Cut(&r.members[id], id, s.sent)
+			r.standings[id] = unborn
+			r.present--
+		}
 		r.dismiss(id)
 		r.queue = append(r.queue, id)
 	}
+	s.mark = nil
 	r.rampFrom, r.ramped = r.now, 0
 	for _, sender := range r.order {
 		sender.acknowledged = sender.next // what was under way may be lost, and rightly
@@ -79,8 +111,19 @@ func (s *Storm) settled(r *Run) bool {
 	return s.struck == 0
 }
 
-func (s *Storm) tell(part *Part) {
-	if s.recovery != nil {
-		part.Recovery = &latency.Histogram{Histogram: s.recovery}
+func (s *Storm) end(r *Run) {
+	if s.struck != 0 {
+		s.unfinished = 1
 	}
+	for range s.retry {
+		r.failed.add(errUnopened)
+	}
+}
+
+func (s *Storm) tell(part *Part) {
+	if s.recovery == nil { // it never began
+		s.recovery = latency.NewHistogram()
+	}
+	part.Recovery = &latency.Histogram{Histogram: s.recovery}
+	part.Unfinished = s.unfinished
 }

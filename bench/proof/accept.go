@@ -4,7 +4,7 @@ import "bytes"
 
 // accept puts an intact message into a member's account.
 func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) {
-	if m.except != nil && m.except.unplaced && !r.place(m, s) {
+	if m.except != nil && m.except.unplaced && !r.place(m, id, s) {
 		return
 	}
 	for int(m.offset) == len(m.segment.bytes) && m.segment.next != nil {
@@ -119,11 +119,7 @@ func (r *Reference) skip(m *Member, to *segment, n uint32) {
 		}
 		r.miss(m, m.segment, m.whole, last)
 		for _, missed := range m.segment.entries[m.whole:last] {
-			if !e.skip(key{missed.sender, missed.seq}) {
-				continue
-			}
-			m.skipped++
-			r.config.Account.Skipped++
+			r.pass(m, e, missed)
 		}
 		if m.whole, m.offset = last, m.segment.start(last); m.segment == to {
 			return
@@ -132,22 +128,68 @@ func (r *Reference) skip(m *Member, to *segment, n uint32) {
 	}
 }
 
+// pass leaves an entry behind that a member has not received here.
+func (r *Reference) pass(m *Member, e *Exceptions, missed entry) {
+	if e.skip(r, key{missed.sender, missed.seq}) {
+		m.skipped++
+		r.config.Account.Skipped++
+	}
+}
+
 // place finds where a newcomer stands: at its first message that is in the
 // reference. What it received before cannot be told from a server's history, or
 // from messages that the others are yet to receive; it hears of its own all the
-// same.
-func (r *Reference) place(m *Member, s Stamp) bool {
+// same. What it must receive since Expect is told from both, and kept.
+func (r *Reference) place(m *Member, id int, s Stamp) bool {
 	seg, n := m.ahead(s)
 	if seg == nil {
-		if int(m.sender) == s.Sender {
+		if owed := m.except.owed; owed != nil && s.Seq >= owed[r.index(keyOf(s))] {
+			r.early(m, id, s)
+		} else if int(m.sender) == s.Sender {
 			r.config.Events.Own(s.Sender, s.Seq)
 		}
 		return false
 	}
+	if m.except.owed != nil {
+		r.passOwed(m, seg, n)
+	}
 	m.segment, m.whole, m.offset = seg, n, seg.start(n)
-	m.except.unplaced = false
+	m.except.unplaced, m.except.owed = false, nil
 	if !m.ended {
 		r.enter(m)
 	}
 	return true
+}
+
+// early takes a message that a newcomer has before all others.
+func (r *Reference) early(m *Member, id int, s Stamp) {
+	e := r.differs(m)
+	if _, again := e.extras[keyOf(s)]; again {
+		r.note(m, id, Duplicated, s, "")
+		return
+	}
+	if e.extras == nil {
+		e.extras = make(map[key]struct{})
+	}
+	e.extras[keyOf(s)] = struct{}{}
+	r.aside(m, id, s, Kinds)
+}
+
+// passOwed leaves behind what others received before a newcomer's first message,
+// though it should have had that as well.
+func (r *Reference) passOwed(m *Member, to *segment, n uint32) {
+	for seg := m.segment; ; seg = seg.next {
+		last := uint32(len(seg.entries))
+		if seg == to {
+			last = n
+		}
+		for _, entry := range seg.entries[:last] {
+			if k := (key{entry.sender, entry.seq}); k.seq >= m.except.owed[r.index(k)] {
+				r.pass(m, r.differs(m), entry)
+			}
+		}
+		if seg == to {
+			return
+		}
+	}
 }

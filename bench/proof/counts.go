@@ -14,11 +14,12 @@ const (
 	Diverged
 	Corrupted
 	Misdelivered // a message of another room
+	Invented     // announced as missed by the server, and not missed
 	Kinds
 )
 
 // kindNames are the words of reports and of --fail-if.
-var kindNames = [Kinds]string{"missing", "duplicated", "reordered", "diverged", "corrupted", "misdelivered"}
+var kindNames = [Kinds]string{"missing", "duplicated", "reordered", "diverged", "corrupted", "misdelivered", "invented"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -52,9 +53,10 @@ func (f Finding) String() string {
 
 // Account is the sum over the rooms of a process.
 type Account struct {
+	Expected  int64 // deliveries that were due to the members whose accounts are closed
 	Received  int64 // deliveries, each message counted once for each member
 	Skipped   int64 // deliveries that did not happen where others had them, so far
-	Announced int64 // those that the server said it would leave out
+	Announced int64 // those that were left out, and the server said so
 	Notices   int64 // texts that are none of the load's
 	Counts    Counts
 

@@ -22,24 +22,37 @@ type key struct {
 
 func keyOf(s Stamp) key { return key{uint32(s.Sender), s.Seq} }
 
+// index is the place of a message's sender among those of the room.
+func (r *Reference) index(k key) int { return int(k.sender) - r.config.FirstSender }
+
 // Exceptions is how one member differs from its room's reference. Nearly all
 // members have none, except for half a frame now and then.
 type Exceptions struct {
 	// Input that is not a message yet.
-	carry     []byte // the start of a frame that nobody has completed
-	fragments []byte // the start of a fragmented message
-	gathering bool   // a fragmented message has begun
-	unplaced  bool   // joined late, nothing received yet
+	carry     []byte  // the start of a frame that nobody has completed
+	fragments []byte  // the start of a fragmented message
+	gathering bool    // a fragmented message has begun
+	unplaced  bool    // joined late, and received nothing yet that stands in the reference
+	owed      []int64 // unplaced: by sender, the first message that it must receive; nil before Expect
 
 	// How the member's stream differs, once it does.
 	skipped map[key]struct{} // passed in the reference, not received
 	extras  map[key]struct{} // received, though the member has not passed them in the reference
 	top     []int64          // by sender: one more than the highest number received
 
-	allowance int64 // announced by the server as dropped, and not skipped yet
-	announced int64 // the same in all
-	counts    Counts
+	// What the server owned up to. A loss is excused by a notice only if the
+	// first message after it, of the same sender, reveals it.
+	announced int64  // messages in all notices
+	gaps      int64  // messages that were really left out where a notice stood
+	open      []bool // by sender: nothing was received since the last notice; nil without one
+	allowance int64  // announced, and not yet passed in the reference
+
+	counts Counts
 }
+
+// maxAnnounced bounds what one notice and all of a member's can say: above it
+// they are nonsense, and must not overflow.
+const maxAnnounced = 1 << 40
 
 // exceptions gives a member a place for its own.
 func (r *Reference) exceptions(m *Member) *Exceptions {
@@ -68,16 +81,60 @@ func (r *Reference) differs(m *Member) *Exceptions {
 // rise notes a message as received, and reports whether a later one of its
 // sender was received before.
 func (e *Exceptions) rise(r *Reference, sender int, seq int64) (overtaken bool) {
-	top := &e.top[sender-r.config.FirstSender]
+	i := sender - r.config.FirstSender
+	top := &e.top[i]
 	overtaken = seq+1 < *top
+	if e.open != nil && e.open[i] && seq >= *top {
+		e.open[i] = false
+		e.gaps += e.gap(r, i, seq)
+	}
 	*top = max(*top, seq+1)
 	return overtaken
+}
+
+// gap is how many messages of a sender a member lacks below seq, and above the
+// highest that it has.
+func (e *Exceptions) gap(r *Reference, i int, seq int64) int64 {
+	from := e.top[i]
+	if base := r.baseOf(i); base != Unknown {
+		from = max(from, base)
+	}
+	return max(seq-from, 0)
+}
+
+// leftOut is how many messages a member lacks where a notice stood, given what
+// was sent in all.
+func (e *Exceptions) leftOut(r *Reference, sent Sent) int64 {
+	n := e.gaps
+	for i, open := range e.open {
+		if open {
+			n += e.gap(r, i, sent(r.config.FirstSender+i))
+		}
+	}
+	return n
+}
+
+// announce takes a notice that a member missed n messages. What a newcomer
+// missed before its first one is nobody's business.
+func (r *Reference) announce(m *Member, n int64) {
+	if m.except != nil && m.except.unplaced {
+		return
+	}
+	e := r.differs(m)
+	e.announced = min(e.announced+n, maxAnnounced)
+	e.allowance = min(e.allowance+n, maxAnnounced)
+	if e.open == nil {
+		e.open = make([]bool, len(r.tracks))
+	}
+	for i := range e.open {
+		e.open[i] = true
+	}
 }
 
 // forgive takes the place back once it holds nothing.
 func (r *Reference) forgive(m *Member) {
 	e := m.except
-	if e == nil || len(e.carry) > 0 || e.gathering || e.unplaced || e.top != nil || e.announced > 0 || e.counts != (Counts{}) {
+	if e == nil || len(e.carry) > 0 || e.gathering || e.unplaced || e.top != nil || e.counts != (Counts{}) {
 		return
 	}
 	*e = Exceptions{carry: e.carry[:0]}
@@ -89,14 +146,14 @@ func (e *Exceptions) decoding() bool { return e.unplaced || e.gathering }
 
 // skip notes a message as not received. It reports false for one that was
 // received before it came into the reference.
-func (e *Exceptions) skip(k key) bool {
+func (e *Exceptions) skip(r *Reference, k key) bool {
 	if _, ok := e.extras[k]; ok {
 		delete(e.extras, k)
 		return false
 	}
 	switch {
-	case e.allowance > 0:
-		e.allowance--
+	case e.allowance > 0 && e.open[r.index(k)]:
+		e.allowance-- // a slow member may be told of millions: they need no names
 	case len(e.skipped) < maxSkipped:
 		if e.skipped == nil {
 			e.skipped = make(map[key]struct{})
@@ -110,10 +167,7 @@ func (e *Exceptions) skip(k key) bool {
 // something that is none of ours.
 func (r *Reference) line(m *Member, id int, payload []byte) {
 	if n, ok := missedLine(payload); ok {
-		e := r.exceptions(m)
-		e.announced += n
-		e.allowance += n
-		r.config.Account.Announced += n
+		r.announce(m, n)
 		return
 	}
 	if r.config.Size > 0 && len(payload) >= r.config.Size && !r.config.Loose {
@@ -133,8 +187,9 @@ func missedLine(text []byte) (n int64, ok bool) {
 			for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
 				end++
 			}
-			n, err := strconv.ParseInt(string(rest[:end]), 10, 64)
-			return n, err == nil
+			// A number that is too large for 64 bits is returned as the largest.
+			n, _ := strconv.ParseInt(string(rest[:end]), 10, 64)
+			return min(n, maxAnnounced), end > 0
 		}
 	}
 	return 0, false

@@ -2,7 +2,6 @@ package proof
 
 import (
 	"bytes"
-	"math"
 
 	"throng/bench/wire"
 )
@@ -34,26 +33,71 @@ func (r *Reference) Join(m *Member, sender int) {
 }
 
 // JoinLate adds a member while the load runs: it must receive everything from
-// the first message on that others had received before it.
+// the first message on that others had received before it, and after Expect in
+// any case what others have not received yet.
 func (r *Reference) JoinLate(m *Member, sender int) {
 	*m = Member{segment: r.previous, sender: int32(sender), late: true}
 	r.exceptions(m).unplaced = true
 	r.members++
 }
 
-// JoinPaused adds a member while the reference is paused: it must receive
-// everything that is sent from Resume on.
-func (r *Reference) JoinPaused(m *Member, sender int) {
-	r.Join(m, sender)
-	m.late = true
+// Expect ends the time that a newcomer has for its first message: a server may
+// answer first and enter it into the room a moment later, and what was sent before
+// may still be on its way to the others. What nobody has received by now, it must.
+func (r *Reference) Expect(m *Member) {
+	if e := m.except; e != nil && e.unplaced && e.owed == nil {
+		e.owed = r.position()
+	}
 }
 
-// Pause ignores all messages from now on: nobody can say who ought to get them.
-func (r *Reference) Pause() { r.since = math.MaxInt64 }
+// position is the number of each sender's next message that is new to the room.
+// Newcomers of the same moment share it.
+func (r *Reference) position() []int64 {
+	for i := range r.tracks {
+		if r.reached == nil || r.reached[i] != r.tracks[i].next {
+			r.reached = make([]int64, len(r.tracks))
+			for k := range r.tracks {
+				r.reached[k] = r.tracks[k].next
+			}
+			break
+		}
+	}
+	return r.reached
+}
 
-// Resume ends a pause at the time now. Messages that were sent earlier, and may
-// still be on their way, remain ignored.
-func (r *Reference) Resume(now int64) { r.since = now }
+// JoinPaused adds a member while the reference is paused: it must receive
+// everything that is sent from Resume on.
+func (r *Reference) JoinPaused(m *Member, sender int) { r.Join(m, sender) }
+
+// Pause ignores all messages from now on: nobody can say who ought to get them.
+func (r *Reference) Pause() { r.paused = true }
+
+// Resume ends a pause at the time now. Messages below a sender's number in sent
+// were sent earlier; they may still be on their way, and remain ignored. Those of
+// senders whose number is Unknown are told from later ones by their time.
+func (r *Reference) Resume(now int64, sent Sent) {
+	r.paused, r.since, r.partial = false, now, false
+	r.base = make([]int64, len(r.tracks))
+	for i := range r.tracks {
+		if r.base[i] = sent(r.config.FirstSender + i); r.base[i] == Unknown {
+			r.partial = true
+			continue
+		}
+		t := &r.tracks[i]
+		t.next, t.holes = max(t.next, r.base[i]), nil
+	}
+}
+
+// stale reports whether a message is from before the end of a pause.
+func (r *Reference) stale(s Stamp) bool {
+	if r.base == nil {
+		return false
+	}
+	if base := r.base[s.Sender-r.config.FirstSender]; base != Unknown {
+		return s.Seq < base
+	}
+	return s.Intended+s.Late < r.since
+}
 
 // Feed takes bytes that a member received at the time now.
 func (r *Reference) Feed(m *Member, id int, b []byte, now int64) {
@@ -225,13 +269,17 @@ func (r *Reference) message(m *Member, id int, frame, payload []byte, now int64)
 		r.note(m, id, Corrupted, s, "checksum")
 		return
 	}
-	if s.Run != r.config.Run || s.Intended+s.Late < r.since {
+	if s.Run != r.config.Run || r.paused {
 		r.config.Account.Notices++
 		return
 	}
 	t := r.track(s.Sender)
 	if t == nil {
 		r.note(m, id, Misdelivered, s, "from a sender of another room")
+		return
+	}
+	if r.stale(s) {
+		r.config.Account.Notices++
 		return
 	}
 	if !t.named {

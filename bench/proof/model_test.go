@@ -72,6 +72,9 @@ func TestRandomLiesAgainstAModel(t *testing.T) {
 		}
 		r.feed(random, streams...)
 		got := r.finish(sent)
+		if a := &r.Account; a.Expected != sent*senders*members || a.Expected != a.Received+got[proof.Missing] {
+			t.Errorf("seed %d: %d were expected, %d received", seed, a.Expected, a.Received)
+		}
 		for _, kind := range []proof.Kind{proof.Missing, proof.Duplicated, proof.Reordered} {
 			if got[kind] != want[kind] {
 				t.Errorf("seed %d: %s %d, want %d", seed, kind, got[kind], want[kind])

@@ -86,9 +86,15 @@ type Reference struct {
 	members  int
 	audience int   // members that receive what comes from now on
 	begun    int64 // broadcasts that were sampled
-	since    int64 // messages sent before it are ignored
 	scratch  []byte
 	spare    *Exceptions // one that was given back; leaders need one at almost every read
+	reached  []int64     // the last position that newcomers were given
+
+	// Pauses.
+	paused  bool
+	base    []int64 // by sender: messages below are from before the last pause's end; nil when there was none
+	since   int64   // when that was
+	partial bool    // a base is Unknown
 
 	Digest uint64 // of the order of all messages; equal in all processes that saw the same
 }

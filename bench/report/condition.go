@@ -23,6 +23,7 @@ var figures = map[string]func(*Result) float64{
 	"diverged":         func(r *Result) float64 { return float64(r.Proof.Diverged) },
 	"corrupted":        func(r *Result) float64 { return float64(r.Proof.Corrupted) },
 	"misdelivered":     func(r *Result) float64 { return float64(r.Proof.Misdelivered) },
+	"invented":         func(r *Result) float64 { return float64(r.Proof.Invented) },
 	"announced":        func(r *Result) float64 { return float64(r.Proof.Announced) },
 	"closed":           func(r *Result) float64 { return float64(r.Proof.Closed) },
 	"failed":           func(r *Result) float64 { return float64(r.Connect.Failed) },

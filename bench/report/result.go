@@ -153,6 +153,7 @@ type Proof struct {
 	Diverged     int64        `json:"diverged"`
 	Corrupted    int64        `json:"corrupted"`
 	Misdelivered int64        `json:"misdelivered"`
+	Invented     int64        `json:"invented"`  // announced as left out, and not left out
 	Announced    int64        `json:"announced"` // left out, and the server said so
 	Closed       int64        `json:"closed"`    // connections that the server ended
 	CloseReasons []ErrorCount `json:"close_reasons,omitempty"`
@@ -164,8 +165,8 @@ type Proof struct {
 // Finding names what one member lacks, or has too much, of one sender.
 type Finding struct {
 	Kind   string `json:"kind"`
-	Member int    `json:"member"`
-	Sender int    `json:"sender"`
+	Member int    `json:"member"` // among those of all client processes
+	Sender int    `json:"sender"` // -1 is any
 	Seq    int64  `json:"seq"`
 	Count  int64  `json:"count"`
 	Detail string `json:"detail,omitempty"`
@@ -226,6 +227,8 @@ type Floor struct {
 type Storm struct {
 	Rounds   int64       `json:"rounds"`
 	Recovery Percentiles `json:"recovery"` // from the loss of all connections to the last one's return
+	// Unfinished is how many were not over when the run was, of all processes.
+	Unfinished int64 `json:"unfinished,omitempty"`
 }
 
 // Churn is how visitors fared.

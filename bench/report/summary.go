@@ -66,7 +66,7 @@ func summarizeActs(t io.Writer, r *Result) {
 		fmt.Fprintf(t, "  visits\t%s\t%s a second\t%s held back\n", Number(float64(c.Visits)), Number(c.Rate), Number(float64(c.HeldBack)))
 	}
 	if s := r.Storm; s != nil {
-		fmt.Fprintf(t, "  storms\t%d\tall back after %s, at worst %s\n", s.Rounds, Duration(s.Recovery.P50), Duration(s.Recovery.Max))
+		fmt.Fprintf(t, "  storms\t%d\tall back after %s, at worst %s\t%d unfinished\n", s.Rounds, Duration(s.Recovery.P50), Duration(s.Recovery.Max), s.Unfinished)
 	}
 	if s := r.Slow; s != nil {
 		fmt.Fprintf(t, "  slow members\t%d, of which the server closed %d\n", s.Members, s.Closed)
@@ -104,8 +104,8 @@ func summarizeProof(t io.Writer, p *Proof) {
 		return
 	}
 	fmt.Fprintf(t, "  proof\t%s sent, %s due, %s received\n", Number(float64(p.Sent)), Number(float64(p.Expected)), Number(float64(p.Received)))
-	fmt.Fprintf(t, "    \tmissing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, announced gaps %d, closed %d\n",
-		p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.Announced, p.Closed)
+	fmt.Fprintf(t, "    \tmissing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, announced gaps %d, invented %d, closed %d\n",
+		p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.Announced, p.Invented, p.Closed)
 	const most = 5
 	for i, f := range p.Findings {
 		if i == most {
