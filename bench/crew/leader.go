@@ -114,7 +114,7 @@ func (l *leader) follow(ctx context.Context) error {
 			l.serve(e.from, e.message)
 		case <-interrupted:
 			interrupted = nil
-			l.tell(message{Kind: isCut, Text: "interrupted"})
+			l.tell(message{Kind: isCut, Text: context.Cause(ctx).Error()})
 			limit = time.After(farewell)
 		case <-limit:
 			return errors.New("the client processes did not end in time")
