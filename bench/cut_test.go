@@ -72,9 +72,9 @@ func readResult(t *testing.T, file string) (r report.Result) {
 
 // The floor has processes of its own, and ends with them.
 func TestAnInterruptedFloorEnds(t *testing.T) {
-	for _, args := range [][]string{
-		{"floor", "-n", "50", "--duration", "1h"},
-		{"fanout", "--url", honest(t), "-n", "50", "--floor"},
+	for want, args := range map[string][]string{
+		"bench: interrupted":          {"floor", "-n", "50", "--duration", "1h"},
+		"bench: --floor: interrupted": {"fanout", "--url", honest(t), "-n", "50", "--floor"},
 	} {
 		command, output := bench(t, args...)
 		if err := command.Start(); err != nil {
@@ -92,7 +92,7 @@ func TestAnInterruptedFloorEnds(t *testing.T) {
 			}
 		}
 		command.Process.Signal(syscall.SIGINT)
-		exits(t, command, output, 130, "interrupted")
+		exits(t, command, output, 130, want)
 	}
 }
 
