@@ -224,7 +224,12 @@ func (a *arena) measure(ctx context.Context, server versus.Server, apply func(*l
 	defer process.Stop()
 	config.PID = process.PID()
 	began, waited := time.Now(), target.WaitedOf(config.PID)
-	parts, err := run(ctx, config, nil)
+	running, cancel := untilEnd(ctx, process)
+	defer cancel()
+	parts, err := run(running, config, nil)
+	if end := process.Ended(err != nil); end != nil {
+		return nil, end
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -235,9 +240,6 @@ func (a *arena) measure(ctx context.Context, server versus.Server, apply func(*l
 	}
 	result.Plan, result.Environment = plan(flags, &config), a.environment
 	judge(result, flags)
-	if process.Exited() {
-		result.Failures = append(result.Failures, "the server ended by itself:"+process.Output())
-	}
 	return result, nil
 }
 

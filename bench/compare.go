@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"throng/bench/picture"
 	"throng/bench/report"
 )
 
 type compareCommand struct {
-	A      string             `arg:"" help:"The JSON report of the earlier or reference run." type:"existingfile"`
-	B      string             `arg:"" help:"The JSON report of the later run." type:"existingfile"`
-	FailIf []report.Condition `name:"fail-if" help:"Exit with 99 if this holds for the ratio B/A, such as rate<0.95 or p99>1.2. Repeatable." placeholder:"COND" sep:"none"`
-	PNG    string             `name:"png" help:"Write plots of both here." placeholder:"FILE" type:"path"`
+	A      string                  `arg:"" help:"The JSON report of the earlier or reference run." type:"existingfile"`
+	B      string                  `arg:"" help:"The JSON report of the later run." type:"existingfile"`
+	FailIf []report.RatioCondition `name:"fail-if" help:"Exit with 99 if this holds for the ratio B/A, such as rate<0.95 or p99>1.2. Repeatable." placeholder:"COND" sep:"none"`
+	PNG    string                  `name:"png" help:"Write plots of both here." placeholder:"FILE" type:"path"`
 }
 
 // Help shows an example.
@@ -49,17 +50,38 @@ func (c *compareCommand) Run() error {
 	if c.PNG != "" {
 		content, err := picture.PNG(a, b)
 		if err == nil {
-			err = os.WriteFile(c.PNG, content, 0o644)
+			err = keep(c.PNG, content)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	return c.judge(a, b)
+}
+
+// judge holds the conditions against two runs. It says so of a run that was cut
+// short or has failed, and such a one cannot meet any condition.
+func (c *compareCommand) judge(a, b *report.Result) error {
 	failed := false
+	say := func(what string) {
+		if len(c.FailIf) == 0 {
+			fmt.Fprintln(os.Stderr, "warning:", what)
+			return
+		}
+		fmt.Println("FAILED", what)
+		failed = true
+	}
+	for _, r := range []*report.Result{a, b} {
+		if r.CutShort != "" {
+			say(fmt.Sprintf("%s is of a run that was cut short: %s", r.Label, r.CutShort))
+		}
+		if len(r.Failures) > 0 {
+			say(fmt.Sprintf("%s is of a run that failed: %s", r.Label, strings.Join(r.Failures, "; ")))
+		}
+	}
 	for _, condition := range c.FailIf {
-		if met := condition.CheckRatio(ratios); met != "" {
-			fmt.Println("FAILED", met)
-			failed = true
+		if met := condition.Check(a, b); met != "" {
+			say(met)
 		}
 	}
 	if failed {

@@ -34,30 +34,124 @@ func execute(ctx context.Context, flags *common, scenario string, duration time.
 	if err := check(&config, flags); err != nil {
 		return err
 	}
-	if flags.Spawn != "" {
-		server, err := target.Spawn(ctx, flags.Spawn, config.Server.String())
-		if err != nil {
-			return err
-		}
-		defer server.Stop()
-		config.PID = server.PID()
+	server, err := spawn(ctx, flags, &config)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	if config.Inside, err = inside(ctx, flags, &config); err != nil {
+		return err
 	}
 	var floor *report.Floor
 	if flags.Floor {
-		if floor, err = floorOf(config.Conns, config.Size, config.PID); err != nil {
+		if floor, err = floorOf(ctx, config.Conns, config.Size, config.PID); err != nil {
 			return fmt.Errorf("--floor: %w", err)
 		}
 	}
-	parts, err := run(ctx, config, progress(flags, scenario, config.Warmup, config.Duration))
+	parts, err := run(server.ctx, config, progress(flags, scenario, config.Warmup, config.Duration))
 	if err != nil {
-		return err
+		return errors.Join(err, server.ended(true))
 	}
 	result := load.Combine(parts)
 	result.Floor = floor
 	result.Scenario, result.Label = scenario, flags.Label
 	result.Plan, result.Environment = plan(flags, &config), target.Environment()
 	judge(result, flags)
-	return publish(result, flags)
+	if end := server.ended(result.Proof.Closed > 0 || result.Connect.Failed > 0); end != nil {
+		result.Failures = append(result.Failures, end.Error())
+	}
+	return publish(ctx, result, flags)
+}
+
+// spawned is the server of --spawn, if there is one.
+type spawned struct {
+	process *target.Process // nil without --spawn
+	ctx     context.Context // of the run
+	cancel  func()
+}
+
+// spawn starts the server, and says when it ends by itself.
+func spawn(ctx context.Context, flags *common, config *load.Config) (s spawned, err error) {
+	if flags.Spawn == "" {
+		return spawned{ctx: ctx, cancel: func() {}}, nil
+	}
+	if s.process, err = target.Spawn(ctx, flags.Spawn, config.Server.String()); err != nil {
+		return s, err
+	}
+	config.PID = s.process.PID()
+	s.ctx, s.cancel = untilEnd(ctx, s.process)
+	return s, nil
+}
+
+// untilEnd is done when a server ends by itself, which cuts a run short.
+func untilEnd(ctx context.Context, process *target.Process) (running context.Context, cancel func()) {
+	running, end := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-process.Exited():
+			end(errServerEnded)
+		case <-running.Done():
+		}
+	}()
+	return running, func() { end(nil) }
+}
+
+// errServerEnded cuts a run short. What was to be said of the server's end is
+// among the failures.
+var errServerEnded = errors.New("the server ended by itself")
+
+// ended is how the server ended by itself, if it has; likely says that it
+// looks like it.
+func (s *spawned) ended(likely bool) error {
+	if s.process == nil {
+		return nil
+	}
+	return s.process.Ended(likely)
+}
+
+// stop ends the server.
+func (s *spawned) stop() {
+	s.cancel()
+	if s.process != nil {
+		s.process.Stop()
+	}
+}
+
+// nowhere is what --pprof and --metrics say for not even looking.
+const nowhere = "none"
+
+// inside finds out where the server tells of its goroutines and its heap: where
+// the flags say, or at an address where its process listens, or its host does.
+func inside(ctx context.Context, flags *common, config *load.Config) (source target.Source, err error) {
+	switch {
+	case flags.Pprof == nowhere || flags.Metrics == nowhere:
+		return source, nil
+	case flags.Metrics != "":
+		source = target.Metrics(flags.Metrics)
+		_, err = source.Read(ctx)
+		return source, wrap(err, "--metrics")
+	case flags.Pprof != "":
+		source = target.Pprof(flags.Pprof)
+		_, err = source.Read(ctx)
+		return source, wrap(err, "--pprof")
+	}
+	hosts := []string{"http://" + config.Host}
+	if config.PID != 0 {
+		hosts = nil
+		for _, address := range target.Listeners(config.PID) {
+			hosts = append(hosts, "http://"+address.String())
+		}
+	}
+	source, _ = target.Find(ctx, hosts)
+	return source, nil
+}
+
+// wrap names the flag that an error is of.
+func wrap(err error, flag string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
 }
 
 // run makes the run, in this process or in several.
@@ -65,7 +159,7 @@ func run(ctx context.Context, config load.Config, onSample func(report.Sample)) 
 	if config.Processes > 1 {
 		environ := make([]string, config.Processes)
 		for i := range environ {
-			environ[i] = fmt.Sprintf("%d %d %d", i, config.Run, config.PID)
+			environ[i] = fmt.Sprintf(environFormat, i, config.Run, config.PID, config.Inside.Metrics, config.Inside.URL)
 		}
 		return crew.Lead(ctx, environ, onSample)
 	}
@@ -74,16 +168,19 @@ func run(ctx context.Context, config load.Config, onSample func(report.Sample)) 
 		return nil, err
 	}
 	run.OnSample = onSample
-	defer context.AfterFunc(ctx, func() { run.Cut("interrupted") })()
+	defer context.AfterFunc(ctx, func() { run.Cut(context.Cause(ctx).Error()) })()
 	if err := run.Go(); err != nil {
 		return nil, err
 	}
 	return []*load.Part{run.Part()}, nil
 }
 
+// environFormat is what a client process is told beside the flags.
+const environFormat = "%d %d %d %t %q"
+
 // work is what a copy of this program does as one of several client processes.
 func work(environ string, config load.Config) error {
-	if _, err := fmt.Sscanf(environ, "%d %d %d", &config.Process, &config.Run, &config.PID); err != nil {
+	if _, err := fmt.Sscanf(environ, environFormat, &config.Process, &config.Run, &config.PID, &config.Inside.Metrics, &config.Inside.URL); err != nil {
 		return fmt.Errorf("%s is not understood: %w", crew.Environ, err)
 	}
 	if config.Process > 0 {
@@ -95,9 +192,9 @@ func work(environ string, config load.Config) error {
 // configure turns the common flags into a configuration.
 func configure(flags *common, duration time.Duration) (load.Config, error) {
 	config := load.Config{
-		Subprotocol: flags.Subprotocol, PID: flags.PID, Pprof: flags.Pprof,
+		Subprotocol: flags.Subprotocol, PID: flags.PID,
 		Conns: int(flags.Conns), Rooms: 1, Duration: cmp.Or(flags.Duration, duration), Patience: time.Second,
-		RampRate: flags.RampRate, Opening: int(flags.Opening), Handshake: flags.Handshake,
+		RampRate: float64(flags.RampRate), Opening: int(flags.Opening), Handshake: flags.Handshake,
 		Seed: flags.Seed, Run: int(clock.Now()>>16) % proof.MaxRuns, Processes: flags.Procs,
 	}
 	u, err := url.Parse(strings.ReplaceAll(flags.URL, "{room}", "room"))
@@ -161,6 +258,9 @@ func check(c *load.Config, flags *common) error {
 	if err := writable(flags.JSON, flags.CSV, flags.HTML, flags.PNG); err != nil {
 		return err
 	}
+	if flags.Pprof != "" && flags.Metrics != "" && flags.Pprof != flags.Metrics {
+		return errors.New("--pprof and --metrics exclude each other")
+	}
 	return preflight(c)
 }
 
@@ -185,21 +285,6 @@ func withinAct(act load.Act) bool {
 func withoutSlow(c *load.Config) bool {
 	slow, ok := c.Act.(*load.Slow)
 	return ok && slow.Members(c) == 0
-}
-
-// writable finds out before a long run whether its reports can be written.
-func writable(files ...string) error {
-	for _, file := range files {
-		if file == "" {
-			continue
-		}
-		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644)
-		if err != nil {
-			return fmt.Errorf("a report cannot be written: %w", err)
-		}
-		f.Close()
-	}
-	return nil
 }
 
 // plan records what was asked for.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"throng/bench/load"
 	"throng/bench/report"
 )
 
@@ -14,18 +15,34 @@ type count int
 
 // UnmarshalText reads a count.
 func (c *count) UnmarshalText(text []byte) error {
-	s, factor := strings.ToLower(string(text)), 1.0
+	v, err := quantity(string(text))
+	*c = count(v + 0.5)
+	return err
+}
+
+// perSecond is a rate, which may be written the same way.
+type perSecond float64
+
+// UnmarshalText reads a rate.
+func (p *perSecond) UnmarshalText(text []byte) error {
+	v, err := quantity(string(text))
+	*p = perSecond(v)
+	return err
+}
+
+// quantity reads a number with or without k or m behind it.
+func quantity(text string) (float64, error) {
+	s, factor := strings.ToLower(text), 1.0
 	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6} {
 		if rest, ok := strings.CutSuffix(s, suffix); ok {
 			s, factor = rest, f
 		}
 	}
 	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || v < 0 || v*factor > 1e8 {
-		return fmt.Errorf("%q is not a number such as 500, 10k or 1.5m", text)
+	if v *= factor; err != nil || !within(v, 0, 1e8) {
+		return 0, fmt.Errorf("%q is not a number such as 500, 10k or 1.5m", text)
 	}
-	*c = count(v*factor + 0.5)
-	return nil
+	return v, nil
 }
 
 // common are the flags of every scenario.
@@ -33,11 +50,12 @@ type common struct {
 	URL         string `help:"WebSocket URL; {room} in it is replaced by each room's name." default:"ws://127.0.0.1:8080/chat" group:"Server"`
 	Spawn       string `help:"Start this command first, measure it, and stop it at the end." placeholder:"CMD" group:"Server"`
 	PID         int    `name:"pid" help:"Measure this running process." group:"Server"`
-	Pprof       string `help:"Where the server answers /debug/pprof/, to count its goroutines." placeholder:"URL" group:"Server"`
+	Pprof       string `help:"Where the server answers /debug/pprof/, which tells of its goroutines and heap (default: looked for where it listens; none is not to look)." placeholder:"URL" group:"Server"`
+	Metrics     string `help:"Where it answers /metrics instead." placeholder:"URL" group:"Server"`
 	Subprotocol string `help:"Ask for this subprotocol; throng.v1 is spoken in JSON." group:"Server"`
 
 	Conns     count         `help:"Connections, of all client processes." default:"1000" short:"n" group:"Connections"`
-	RampRate  float64       `help:"Connections to open per second; 0 is as fast as they are accepted." group:"Connections"`
+	RampRate  perSecond     `help:"Connections to open per second; 0 is as fast as they are accepted." group:"Connections"`
 	Opening   count         `help:"Handshakes under way at a time." default:"256" group:"Connections"`
 	Handshake time.Duration `help:"Limit for one handshake." default:"10s" group:"Connections"`
 	Procs     int           `help:"Client processes." default:"1" group:"Connections"`
@@ -58,13 +76,24 @@ type common struct {
 
 // speakers is the flag of scenarios with rooms of several members.
 type speakers struct {
-	Senders count `help:"Members of each room that send." default:"8" group:"Load"`
+	Senders *count `help:"Members of each room that send (default: 8, or all where they are fewer)." group:"Load"`
+}
+
+// defaultSenders is how many members of a room send when nothing is said.
+const defaultSenders = 8
+
+// apply puts the senders into a configuration that has its rooms.
+func (s *speakers) apply(c *load.Config) {
+	c.Senders = min(defaultSenders, max(c.Conns/max(c.Rooms, 1), 1))
+	if s.Senders != nil {
+		c.Senders = int(*s.Senders)
+	}
 }
 
 // sending are the flags of scenarios in which messages are sent.
 type sending struct {
 	Window   count         `help:"Messages that a sender has in flight (default: 1, or with --rate no bound)." group:"Load"`
-	Rate     float64       `help:"Messages a second of all senders together (open loop); 0 sends as fast as answers come (closed loop)." group:"Load"`
+	Rate     perSecond     `help:"Messages a second of all senders together (open loop); 0 sends as fast as answers come (closed loop)." group:"Load"`
 	Size     count         `help:"Bytes of a message, at least ${stamp}." default:"64" group:"Load"`
 	Messages count         `help:"Messages that each sender sends; the run is over when they have arrived." group:"Load"`
 	Warmup   time.Duration `help:"How long to send before measuring." default:"1s" group:"Load"`

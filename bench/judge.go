@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -107,8 +108,8 @@ func warn(r *report.Result) {
 	r.Warnings = append(r.Warnings, "the load generator was a bottleneck ("+why+"): the server may be better than these figures")
 }
 
-// publish writes the reports.
-func publish(r *report.Result, flags *common) error {
+// publish writes the reports, and says how the run went.
+func publish(ctx context.Context, r *report.Result, flags *common) error {
 	err := report.Summary(os.Stdout, r)
 	for _, file := range []struct {
 		name  string
@@ -124,12 +125,17 @@ func publish(r *report.Result, flags *common) error {
 		}
 		content, problem := file.write(r)
 		if problem == nil {
-			problem = os.WriteFile(file.name, content, 0o644)
+			problem = keep(file.name, content)
 		}
 		err = errors.Join(err, problem)
 	}
-	if err == nil && len(r.Failures) > 0 {
+	switch {
+	case err != nil:
+		return err
+	case r.CutShort != "" && ctx.Err() != nil:
+		return context.Cause(ctx) // whatever failed, the run was not made to its end
+	case len(r.Failures) > 0:
 		return errFailed
 	}
-	return err
+	return nil
 }

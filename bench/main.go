@@ -32,17 +32,38 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"throng/bench/floor"
 	"throng/bench/proof"
 )
 
 // Exit codes.
 const (
-	exitError  = 1  // the run could not be made
-	exitFailed = 99 // it was made, and the server did not keep its promises
+	exitError  = 1   // the run could not be made
+	exitFailed = 99  // it was made, and the server did not keep its promises
+	exitSignal = 128 // and the signal's number: it was cut short, by Ctrl-C for one (130)
 )
 
 // errFailed is a run that was made and not passed.
 var errFailed = errors.New("failed")
+
+// interrupted is the signal that cut a run short.
+type interrupted struct{ signal syscall.Signal }
+
+func (interrupted) Error() string { return "interrupted" }
+
+// untilSignal is done, with an interrupted as its cause, when the user or the
+// system wants this program to end. The second time it ends at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		by := <-signals
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+		cancel(interrupted{by.(syscall.Signal)})
+	}()
+	return ctx
+}
 
 var cli struct {
 	Fanout   fanoutCommand   `cmd:"" help:"One room: everybody hears every message."`
@@ -62,11 +83,14 @@ var cli struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	if os.Getenv(floor.Environ) != "" {
+		os.Exit(floor.Read())
+	}
+	ctx := untilSignal()
 	parser := kong.Must(&cli, kong.Name("bench"),
 		kong.Description("Loads a WebSocket chat or broadcast server and proves what it delivered.\n\n"+
-			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds."),
+			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds, "+
+			"130 interrupted (Ctrl-C), 143 terminated: what was measured until then is shown."),
 		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes),
 			"servers": strings.Join(serverNames(), ", "), "scenarios": strings.Join(scenarioNames(), ", ")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -75,11 +99,21 @@ func main() {
 	if err == nil {
 		err = parsed.Run()
 	}
+	os.Exit(exitCode(ctx, err))
+}
+
+// exitCode says what went wrong, in words and as a number.
+func exitCode(ctx context.Context, err error) int {
+	var by interrupted
 	switch {
+	case err == nil:
+		return 0
 	case errors.Is(err, errFailed):
-		os.Exit(exitFailed)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(exitError)
+		return exitFailed
 	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	if errors.As(context.Cause(ctx), &by) {
+		return exitSignal + int(by.signal)
+	}
+	return exitError
 }

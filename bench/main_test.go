@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"throng/bench/liar"
@@ -80,6 +79,35 @@ func TestAPassedRunWritesItsReports(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(csvFile); bytes.Count(text, []byte("\n")) != len(result.Samples)+1 {
 		t.Errorf("the CSV report is\n%s", text)
+	}
+}
+
+// The flags of a small run need no others.
+func TestFewConnectionsAndShortRates(t *testing.T) {
+	code, output := invoke(t, "fanout", "--url", honest(t), "-n", "5", "--rate", "1k", "--messages", "4", "-q")
+	if code != 0 || !strings.Contains(output, "20 sent, 100 due, 100 received") {
+		t.Errorf("exit code %d\n%s", code, output)
+	}
+}
+
+// A spawned server is asked about its inside where it listens.
+func TestTheInsideOfASpawnedServer(t *testing.T) {
+	for _, test := range []struct {
+		kind, procs, flag string
+		code              int
+	}{
+		{"inside", "1", "--metrics=", 0}, {"inside", "2", "--metrics=", 0},
+		{"inside", "1", "--pprof=none", exitFailed}, {"honest", "1", "--metrics=", exitFailed},
+	} {
+		address, err := freeAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, output := invoke(t, "fanout", "--url", "ws://"+address+"/chat", "-n", "5", "--messages", "10", "--procs", test.procs, "-q",
+			"--spawn", program(t, test.kind)+" --listen "+address, test.flag, "--fail-if", "goroutines<2", "--fail-if", "heap<1k")
+		if code != test.code || strings.Contains(output, "heap was not measured") != (test.code != 0) {
+			t.Errorf("%+v: exit code %d\n%s", test, code, output)
+		}
 	}
 }
 
@@ -164,7 +192,7 @@ func TestUnsentMessagesAreJudged(t *testing.T) {
 
 func TestFailIf(t *testing.T) {
 	url := honest(t)
-	for condition, want := range map[string]int{"p99<1h": exitFailed, "p99>1h": 0, "missing>0": 0, "rate>0": exitFailed} {
+	for condition, want := range map[string]int{"p99<1h": exitFailed, "p99>1h": 0, "missing>0": 0, "rate>0": exitFailed, "rss>100g": exitFailed} {
 		code, output := invoke(t, "fanout", "--url", url, "-n", "10", "--messages", "20", "-q", "--fail-if", condition)
 		if code != want {
 			t.Errorf("%s: exit code %d, want %d\n%s", condition, code, want, output)
@@ -222,7 +250,12 @@ func TestBadInputIsAClearLine(t *testing.T) {
 		{"wss", []string{"fanout", "--url", "wss://localhost/"}, "is not of the form ws://HOST"},
 		{"no number", []string{"fanout", "--conns", "many"}, "is not a number such as"},
 		{"no figure", []string{"fanout", "--fail-if", "speed>9"}, `there is no figure "speed"`},
-		{"no value", []string{"fanout", "--fail-if", "p99>fast"}, "is neither a number"},
+		{"no value", []string{"fanout", "--fail-if", "p99>fast"}, "is not a duration with its unit"},
+		{"no unit", []string{"fanout", "--fail-if", "p99>50"}, `"50" is not a duration with its unit, such as 50ms`},
+		{"no rate", []string{"fanout", "--rate", "nan"}, "is not a number such as"},
+		{"no goroutines", []string{"fanout", "--url", ws(page.URL), "-n", "10", "--pprof", page.URL}, "neither goroutines nor heap"},
+		{"no metrics", []string{"fanout", "--url", ws(page.URL), "-n", "10", "--metrics", "http://127.0.0.1:1"}, "--metrics: Get"},
+		{"no such page", []string{"fanout", "--url", ws(forbidden.URL), "-n", "10", "--pprof", forbidden.URL}, "403 Forbidden"},
 		{"too many senders", []string{"fanout", "-n", "5", "--senders", "6"}, "6 senders in each of 1 rooms are not among 5 connections"},
 		{"no slow member", []string{"slow", "-n", "5", "--senders", "5"}, "no member would be slow"},
 		{"too few slow members", []string{"slow", "-n", "20", "--senders", "5", "--share", "0.04", "--procs", "2"}, "no member would be slow"},
@@ -238,30 +271,5 @@ func TestBadInputIsAClearLine(t *testing.T) {
 				t.Errorf("exit code %d, want %d and %q\n%s", code, exitError, test.want, output)
 			}
 		})
-	}
-}
-
-// Ctrl-C ends the run, and what was measured until then is shown.
-func TestAnInterruptedRunIsSummarized(t *testing.T) {
-	for _, procs := range []string{"1", "2"} {
-		server := &liar.Server{}
-		interrupt := make(chan struct{})
-		server.Stall = func(n int) {
-			if n == 50 {
-				close(interrupt)
-			}
-		}
-		url := server.Start()
-		t.Cleanup(server.Stop)
-		command, output := bench(t, "fanout", "--url", url, "-n", "10", "--duration", "1h", "--procs", procs)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		<-interrupt
-		command.Process.Signal(syscall.SIGINT)
-		command.Wait()
-		if code := command.ProcessState.ExitCode(); code != 0 || !strings.Contains(output.String(), "CUT SHORT") || !strings.Contains(output.String(), "missing 0") {
-			t.Errorf("--procs %s: exit code %d\n%s", procs, code, output)
-		}
 	}
 }

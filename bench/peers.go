@@ -76,6 +76,9 @@ func (c *peersCommand) Run(ctx context.Context) error {
 	if err := c.publish(comparison); err != nil {
 		return err
 	}
+	if comparison.CutShort != "" {
+		return context.Cause(ctx)
+	}
 	return verdict(comparison)
 }
 
@@ -100,7 +103,7 @@ func pick[T any](all []T, name func(T) string, wanted []string, kind string) (ch
 func (c *peersCommand) publish(comparison *versus.Comparison) (err error) {
 	write := func(file string, content []byte, problem error) {
 		if problem == nil {
-			problem = os.WriteFile(file, content, 0o644)
+			problem = keep(file, content)
 		}
 		err = errors.Join(err, problem)
 	}

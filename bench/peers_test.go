@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/pprof"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,8 +18,9 @@ import (
 	"throng/bench/versus"
 )
 
-// asServer makes the test binary an honest server, or one that loses the fifth
-// frame of each member, at the address behind --listen.
+// asServer makes the test binary an honest server, one that also tells of its
+// inside at another address, one that loses the fifth frame of each member, or one
+// that dies, at the address behind --listen.
 const asServer = "THRONG_BENCH_TEST_SERVER"
 
 func init() {
@@ -34,6 +37,21 @@ func init() {
 			}
 			return [][]byte{d.Frame}
 		}
+	}
+	if kind == "dying" {
+		server.Stall = func(n int) {
+			if n == 50 {
+				fmt.Println("panic: out of luck")
+				os.Exit(3)
+			}
+		}
+	}
+	if kind == "inside" {
+		operator, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		go http.Serve(operator, http.HandlerFunc(pprof.Index))
 	}
 	u, err := url.Parse(server.Start())
 	if err == nil {

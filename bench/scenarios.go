@@ -12,7 +12,7 @@ const defaultDuration = 5 * time.Second
 
 // apply puts the flags of sending scenarios into a configuration.
 func (s *sending) apply(c *load.Config) {
-	c.Window, c.Rate, c.Size = int(s.Window), s.Rate, int(s.Size)
+	c.Window, c.Rate, c.Size = int(s.Window), float64(s.Rate), int(s.Size)
 	c.Messages, c.Warmup, c.Patience = int(s.Messages), s.Warmup, s.Patience
 	if c.Messages > 0 {
 		c.Warmup = 0 // it would use them up
@@ -35,8 +35,8 @@ func (*fanoutCommand) Help() string {
 
 func (c *fanoutCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "fanout", defaultDuration, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
+		c.speakers.apply(config)
 	})
 }
 
@@ -50,7 +50,7 @@ func (*echoCommand) Help() string { return "bench echo --url ws://127.0.0.1:9000
 
 func (c *echoCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "echo", defaultDuration, func(config *load.Config) {
-		c.apply(config)
+		c.sending.apply(config)
 		config.Senders, config.Rooms = 1, config.Conns
 	})
 }
@@ -69,9 +69,9 @@ func (*roomsCommand) Help() string {
 
 func (c *roomsCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "rooms", defaultDuration, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
 		config.Rooms = int(c.Rooms)
+		c.speakers.apply(config)
 	})
 }
 
@@ -100,8 +100,8 @@ type churnCommand struct {
 	common
 	speakers
 	sending
-	Visits   float64 `help:"Visits a second: connect, say, hear it, leave." default:"200" group:"Load"`
-	Visitors count   `help:"Visits under way at a time, at most." default:"500" group:"Load"`
+	Visits   perSecond `help:"Visits a second: connect, say, hear it, leave." default:"200" group:"Load"`
+	Visitors count     `help:"Visits under way at a time, at most." default:"500" group:"Load"`
 }
 
 // Help shows an example.
@@ -111,10 +111,10 @@ func (*churnCommand) Help() string {
 
 func (c *churnCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "churn", defaultDuration, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
+		c.speakers.apply(config)
 		config.Visitors = int(c.Visitors)
-		config.Act = &load.Churn{Rate: c.Visits}
+		config.Act = &load.Churn{Rate: float64(c.Visits)}
 	})
 }
 
@@ -130,8 +130,8 @@ func (*stormCommand) Help() string { return "bench storm --spawn ./throng --conn
 
 func (c *stormCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "storm", 15*time.Second, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
+		c.speakers.apply(config)
 		config.Act = &load.Storm{Calm: c.Calm}
 	})
 }
@@ -150,8 +150,8 @@ func (*slowCommand) Help() string {
 
 func (c *slowCommand) Run(ctx context.Context) error {
 	return execute(ctx, &c.common, "slow", defaultDuration, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
+		c.speakers.apply(config)
 		config.Act = &load.Slow{Share: c.Share}
 	})
 }
@@ -174,8 +174,8 @@ func (c *rampCommand) Run(ctx context.Context) error {
 		c.RampRate = 500
 	}
 	return execute(ctx, &c.common, "ramp", 10*time.Minute, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
+		c.speakers.apply(config)
 		config.Act = &load.Ramp{From: int(c.From), Limit: c.Limit}
 	})
 }
@@ -196,7 +196,7 @@ func (c *soakCommand) Run(ctx context.Context) error {
 		c.Rate = 10
 	}
 	return execute(ctx, &c.common, "soak", time.Hour, func(config *load.Config) {
-		c.apply(config)
-		config.Senders = int(c.Senders)
+		c.sending.apply(config)
+		c.speakers.apply(config)
 	})
 }

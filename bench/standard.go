@@ -130,14 +130,14 @@ func (c *standardCommand) write(document string, results *findings) error {
 		for ending, theme := range map[string]picture.Theme{".svg": picture.Light, "-dark.svg": picture.Dark} {
 			content, err := chart.SVG(theme)
 			if err == nil {
-				err = os.WriteFile(filepath.Join(c.Images, chart.Name+ending), content, 0o644)
+				err = keep(filepath.Join(c.Images, chart.Name+ending), content)
 			}
 			if err != nil {
 				return fmt.Errorf("a picture: %w", err)
 			}
 		}
 	}
-	if err := os.WriteFile(c.Docs, []byte(document), 0o644); err != nil {
+	if err := keep(c.Docs, []byte(document)); err != nil {
 		return fmt.Errorf("the document: %w", err)
 	}
 	fmt.Println("written:", c.Docs)

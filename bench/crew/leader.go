@@ -151,7 +151,7 @@ func (l *leader) follow(ctx context.Context) error {
 			}
 		case <-interrupted:
 			interrupted = nil
-			l.tell(message{Kind: isCut, Text: "interrupted"})
+			l.tell(message{Kind: isCut, Text: context.Cause(ctx).Error()})
 			limit = time.After(farewell)
 		case <-limit:
 			return errors.Join(problem, fmt.Errorf("the client processes did not end within %s", farewell))

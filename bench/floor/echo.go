@@ -1,6 +1,7 @@
 package floor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -13,33 +14,34 @@ import (
 
 // echo measures round trips between two threads, each with an epoll set of its
 // own, over one connection.
-func echo(c Config) (p50, p99 int64, err error) {
-	p, err := connect(1)
+func echo(ctx context.Context, c Config) (p50, p99 int64, err error) {
+	near, far, err := pair()
 	if err != nil {
 		return 0, 0, err
 	}
-	defer p.close()
+	defer unix.Close(near)
+	defer unix.Close(far)
 	answered := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		back, err := moveTo(c.Server)
-		answered <- errors.Join(err, answer(p.far[0]), back())
+		answered <- errors.Join(err, answer(far), back())
 	}()
 	h := latency.NewHistogram()
 	message, buffer := make([]byte, c.Bytes), make([]byte, 64<<10)
-	poll, err := watch(p.near[0])
+	poll, err := watch(near)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer unix.Close(poll)
-	for end := clock.Now() + int64(c.Duration); clock.Now() < end; {
+	for end := clock.Now() + int64(c.Duration); clock.Now() < end && ctx.Err() == nil; {
 		start := clock.Now()
-		if _, err := unix.Write(p.near[0], message); err != nil {
+		if _, err := unix.Write(near, message); err != nil {
 			return 0, 0, fmt.Errorf("write: %w", err)
 		}
 		for n := 0; n < len(message); {
-			got, err := next(poll, p.near[0], buffer)
+			got, err := next(poll, near, buffer)
 			if err != nil {
 				return 0, 0, err
 			}
@@ -47,8 +49,29 @@ func echo(c Config) (p50, p99 int64, err error) {
 		}
 		latency.Record(h, clock.Now()-start)
 	}
-	unix.Shutdown(p.near[0], unix.SHUT_WR)
-	return h.ValueAtQuantile(50), h.ValueAtQuantile(99), <-answered
+	unix.Shutdown(near, unix.SHUT_WR)
+	return h.ValueAtQuantile(50), h.ValueAtQuantile(99), errors.Join(<-answered, context.Cause(ctx))
+}
+
+// pair makes one connection. Connecting over loopback ends at once, as long as
+// the listener's queue has room.
+func pair() (near, far int, err error) {
+	listener, address, err := listen()
+	if err != nil {
+		return -1, -1, err
+	}
+	defer unix.Close(listener)
+	if near, err = socket(); err != nil {
+		return -1, -1, err
+	}
+	if err = unix.Connect(near, address); err == nil {
+		far, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	}
+	if err != nil {
+		unix.Close(near)
+		return -1, -1, fmt.Errorf("connect: %w", err)
+	}
+	return near, far, errors.Join(unix.SetNonblock(near, true), unix.SetNonblock(far, true))
 }
 
 // moveTo gives the calling thread the processors of a process, until back is

@@ -85,6 +85,10 @@ func (s *Server) Joined() int {
 
 // serve takes one connection from its handshake to its end.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") == "" {
+		http.NotFound(w, r)
+		return
+	}
 	connection, buffered, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		panic("liar: " + err.Error())

@@ -118,7 +118,7 @@ func TestTheAnswerNamesTheErrorOfAFailedRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Go(); err == nil || !strings.Contains(err.Error(), "not HTTP/1.1") {
+	if err := r.Go(); err == nil || !strings.Contains(err.Error(), "not HTTP") {
 		t.Errorf("got %v", err)
 	}
 }

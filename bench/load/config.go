@@ -6,6 +6,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"throng/bench/target"
 )
 
 // Config is what one client process does.
@@ -15,8 +17,8 @@ type Config struct {
 	Host        string
 	Path        string // {room} in it stands for a room's name
 	Subprotocol string
-	PID         int    // of the server, or 0
-	Pprof       string // where its goroutines can be counted, or ""
+	PID         int           // of the server, or 0
+	Inside      target.Source // where it tells of its goroutines and heap, if anywhere
 
 	// The load, of all processes together.
 	Conns    int

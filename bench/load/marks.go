@@ -32,14 +32,19 @@ type marks struct {
 	rssPeak                    int64
 	fdsPeak, threadsPeak       int
 	goroutinesPeak             int
+	heapPeak                   int64
+	known                      target.Usage // of the server, as of the last mark
 }
 
 // mark notes the counters of this moment.
 func (r *Run) mark() mark {
 	m := mark{at: r.now, received: r.account.Received, bytesIn: r.bytesIn, own: ownCPU(), waited: target.Waited(), sent: r.sent}
 	if r.config.PID != 0 {
-		// A server that has died shows in its connections.
-		m.server, _ = target.Measure(r.config.PID)
+		// Of a server that has ended the last that was known stands.
+		if usage, err := target.Measure(r.config.PID); err == nil {
+			r.marks.known = usage
+		}
+		m.server = r.marks.known
 		m.kernel = target.KernelMemory()
 		r.marks.rssPeak = max(r.marks.rssPeak, m.server.RSS)
 		r.marks.fdsPeak = max(r.marks.fdsPeak, m.server.FDs)
@@ -95,19 +100,19 @@ func (r *Run) save() {
 		last = r.marks.before
 	}
 	seconds := float64(m.at-last.at) / 1e9
-	recent := r.latency.Roll()
+	recent, inside := r.latency.Roll(), r.inside.Last()
 	sample := report.Sample{
 		T: float64(m.at-r.began) / 1e9, Phase: phaseNames[r.phase], Open: int64(r.present),
 		Sent: m.sent - last.sent, Received: m.received - last.received,
 		P50: recent.P50, P99: recent.P99, Max: recent.Max, Spread: recent.Spread,
-		RSS: m.server.RSS, FDs: m.server.FDs, Goroutines: r.goroutines.Count(),
+		RSS: m.server.RSS, FDs: m.server.FDs, Goroutines: inside.Goroutines, Heap: inside.Heap,
 	}
 	if seconds > 0 {
 		sample.CPUShare = (m.server.CPU - last.server.CPU).Seconds() / seconds
 		sample.LoadShare = (m.own - last.own).Seconds() / seconds
 	}
 	r.marks.saved = m
-	r.marks.goroutinesPeak = max(r.marks.goroutinesPeak, sample.Goroutines)
+	r.marks.goroutinesPeak, r.marks.heapPeak = max(r.marks.goroutinesPeak, sample.Goroutines), max(r.marks.heapPeak, sample.Heap)
 	r.samples = append(r.samples, sample)
 	if r.phase > opening {
 		sample.T -= r.beforeMeasuring()

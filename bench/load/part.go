@@ -98,7 +98,7 @@ func (r *Run) serverPart(part *Part) *report.Server {
 		PID: r.config.PID, CPUS: (m.end.server.CPU - m.start.server.CPU).Seconds(),
 		ConnectCPUS: (m.opened.server.CPU - m.before.server.CPU).Seconds(),
 		RSSBefore:   m.before.server.RSS, RSSOpened: m.opened.server.RSS, RSSEnd: m.end.server.RSS, RSSPeak: m.rssPeak,
-		FDsPeak: m.fdsPeak, ThreadsPeak: m.threadsPeak, GoroutinesPeak: m.goroutinesPeak,
+		FDsPeak: m.fdsPeak, ThreadsPeak: m.threadsPeak, GoroutinesPeak: m.goroutinesPeak, HeapPeak: m.heapPeak,
 		KernelPerConn: float64(m.opened.kernel - m.before.kernel), // divided by all connections later
 	}
 	if part.Seconds > 0 {
@@ -223,7 +223,7 @@ func AddSamples(sum, more []report.Sample) []report.Sample {
 		t.Received += s.Received
 		t.P50, t.P99, t.Max, t.Spread = max(t.P50, s.P50), max(t.P99, s.P99), max(t.Max, s.Max), max(t.Spread, s.Spread)
 		t.RSS, t.CPUShare, t.FDs = max(t.RSS, s.RSS), max(t.CPUShare, s.CPUShare), max(t.FDs, s.FDs)
-		t.Goroutines, t.LoadShare = max(t.Goroutines, s.Goroutines), max(t.LoadShare, s.LoadShare)
+		t.Goroutines, t.Heap, t.LoadShare = max(t.Goroutines, s.Goroutines), max(t.Heap, s.Heap), max(t.LoadShare, s.LoadShare)
 	}
 	return sum
 }

@@ -76,7 +76,7 @@ type Run struct {
 
 	marks        marks
 	bytesPerConn float64 // of this process's own memory
-	goroutines   target.Goroutines
+	inside       target.Follower
 	samples      []report.Sample
 	bytesIn      int64
 	errs         error
@@ -145,10 +145,10 @@ func (r *Run) makeRooms() {
 func (r *Run) Go() error {
 	r.began = clock.Now()
 	r.rampFrom = r.began
-	if r.config.Pprof != "" && r.config.Process == 0 {
+	if r.config.Inside.URL != "" && r.config.Process == 0 {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		go r.goroutines.Follow(ctx, r.config.Pprof)
+		go r.inside.Follow(ctx, r.config.Inside)
 	}
 	for id := range r.initial() {
 		r.queue = append(r.queue, id)

@@ -39,6 +39,8 @@ type extra struct {
 	key   string // of the handshake
 	in    []byte // the head of the answer so far
 	out   []byte // what the kernel did not take
+
+	refused *wire.Refused // the upgrade is, and more of the reason may come
 }
 
 // Dial starts to connect. An error means that not even that was possible: no
@@ -127,6 +129,14 @@ func (l *Loop) writable(id int, c *conn) bool {
 func (l *Loop) answered(id int, c *conn, b []byte) {
 	c.extra.in = append(c.extra.in, b...)
 	size, err := wire.ParseResponse(c.extra.in, c.extra.key, l.config.Subprotocol)
+	var refused *wire.Refused
+	if errors.As(err, &refused) && refused.More && len(c.extra.in) <= wire.MaxHeadBytes {
+		if c.extra.refused == nil {
+			l.refused.push(deadline{id: id, generation: c.generation, deadline: l.now + int64(bodyLimit)})
+		}
+		c.extra.refused = refused
+		return
+	}
 	if err != nil {
 		l.fail(id, err)
 		return
@@ -223,10 +233,17 @@ func (l *Loop) Close(id int, abrupt bool) {
 	l.release(c)
 }
 
-// fail ends a connection and reports why.
+// fail ends a connection and reports why. When the server has refused the upgrade,
+// that is why, however the connection ends afterwards.
 func (l *Loop) fail(id int, err error) {
 	c := &l.conns[id]
 	was := c.state
+	if c.extra != nil && c.extra.refused != nil && was == upgrading {
+		var last *wire.Refused // with the body up to its end
+		if !errors.As(err, &last) {
+			err = c.extra.refused
+		}
+	}
 	l.release(c)
 	if was == open {
 		l.handler.Closed(id, err)

@@ -7,7 +7,7 @@ type deadline struct {
 	deadline   int64
 }
 
-// fifo is a queue of handshakes. All have the same timeout, so the order in
+// fifo is a queue of handshakes. All of one queue have the same timeout, so the order in
 // which they began is the order of their deadlines: only the head is looked at.
 type fifo struct {
 	items []deadline

@@ -22,6 +22,9 @@ const readBytes = 256 << 10
 // Handler's own deadlines are noticed without any means of waking the loop.
 const longestSleep = 20 * time.Millisecond
 
+// bodyLimit is how long the body of a refusal may take to follow its head.
+const bodyLimit = 250 * time.Millisecond
+
 // ErrTimeout is how a connection fails whose server does not answer in time.
 var ErrTimeout = errors.New("no answer to the upgrade request in time")
 
@@ -61,6 +64,7 @@ type Loop struct {
 	poll    int
 	conns   []conn
 	pending fifo // handshakes in the order of their deadlines
+	refused fifo // those of which the answer's body may still come, likewise
 	events  []unix.EpollEvent
 	buffer  []byte
 	scratch []byte // one outgoing frame
@@ -167,8 +171,13 @@ func (l *Loop) readable(id int, c *conn) {
 
 // expire fails the handshakes whose time is over.
 func (l *Loop) expire() {
+	l.expireOf(&l.pending)
+	l.expireOf(&l.refused)
+}
+
+func (l *Loop) expireOf(q *fifo) {
 	for {
-		next, ok := l.pending.head()
+		next, ok := q.head()
 		c := &l.conns[next.id]
 		stale := ok && (c.generation != next.generation || c.state == open || c.state == closed)
 		switch {
@@ -177,7 +186,7 @@ func (l *Loop) expire() {
 		case !stale:
 			l.fail(next.id, ErrTimeout)
 		}
-		l.pending.drop()
+		q.drop()
 	}
 }
 

@@ -142,7 +142,8 @@ func (m *tester) hearAll(count int, nick string, text func(int) string) {
 	}
 }
 
-// waitForStall waits until the member, which is in hearAll, has heard that many messages or hears nothing any more.
+// waitForStall waits until the member, which is in hearAll, has heard that many messages or hears nothing any more. That
+// nothing more comes only time can tell; a stall that is overlooked makes the test ask less, not fail.
 func (m *tester) waitForStall(messages int64) {
 	for before := int64(-1); m.heard.Load() < messages && m.heard.Load() != before; time.Sleep(300 * time.Millisecond) {
 		before = m.heard.Load()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"text/tabwriter"
 )
 
@@ -39,9 +40,12 @@ func Compare(a, b *Result) (ratios []Ratio, err error) {
 		if err != nil {
 			return nil, err
 		}
-		r := Ratio{Figure: c.name, A: figure(a), B: figure(b)}
-		if r.A == 0 && r.B == 0 {
-			continue
+		r := Ratio{Figure: c.name}
+		var errA, errB error
+		r.A, errA = figure(a)
+		r.B, errB = figure(b)
+		if errA != nil || errB != nil || r.A == 0 && r.B == 0 {
+			continue // nothing to compare
 		}
 		r.Ratio = r.B / r.A
 		r.Noise = cmp.Or(math.Hypot(noise(a, c.name), noise(b, c.name)), assumedNoise)
@@ -102,14 +106,42 @@ func WriteRatios(w io.Writer, a, b string, ratios []Ratio) error {
 	return t.Flush()
 }
 
-// CheckRatio says how a comparison meets a condition on a ratio; it is empty
-// when it does not.
-func (c *Condition) CheckRatio(ratios []Ratio) string {
-	for i := range ratios {
-		r := &ratios[i]
-		if r.Figure == c.Figure && (c.Above && r.Ratio > c.Value || !c.Above && r.Ratio < c.Value) {
-			return fmt.Sprintf("the ratio of %s is %.3f", c.Figure, r.Ratio)
-		}
+// RatioCondition is one of compare's --fail-if: a condition on B/A.
+type RatioCondition Condition
+
+// UnmarshalText reads a condition such as "p99>1.2".
+func (c *RatioCondition) UnmarshalText(text []byte) error {
+	value, err := (*Condition)(c).parse(text)
+	if err != nil {
+		return err
 	}
-	return ""
+	if c.Value, err = strconv.ParseFloat(value, 64); err != nil || math.IsNaN(c.Value) {
+		return fmt.Errorf("%q: %q is not a ratio such as 0.95 or 1.2", text, value)
+	}
+	return nil
+}
+
+// Check says why two results do not pass; it is empty when they do. The figure
+// may be any, not only one of those that Compare shows.
+func (c *RatioCondition) Check(a, b *Result) string {
+	figure, err := Figure(c.Figure)
+	if err != nil {
+		return err.Error()
+	}
+	before, err := figure(a)
+	if err != nil {
+		return fmt.Sprintf("in %s %v", a.Label, err)
+	}
+	after, err := figure(b)
+	if err != nil {
+		return fmt.Sprintf("in %s %v", b.Label, err)
+	}
+	ratio := 1.0 // of nothing to nothing: it has not changed
+	if before != 0 || after != 0 {
+		ratio = after / before
+	}
+	if !(*Condition)(c).holds(ratio) {
+		return ""
+	}
+	return fmt.Sprintf("the ratio of %s is %.3f", c.Figure, ratio)
 }

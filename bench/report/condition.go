@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,32 +16,41 @@ type Condition struct {
 	Value  float64 // latencies in nanoseconds
 }
 
-// figures are the names that a Condition may use.
-var figures = map[string]func(*Result) float64{
-	"missing":          func(r *Result) float64 { return float64(r.Proof.Missing) },
-	"duplicated":       func(r *Result) float64 { return float64(r.Proof.Duplicated) },
-	"reordered":        func(r *Result) float64 { return float64(r.Proof.Reordered) },
-	"diverged":         func(r *Result) float64 { return float64(r.Proof.Diverged) },
-	"corrupted":        func(r *Result) float64 { return float64(r.Proof.Corrupted) },
-	"misdelivered":     func(r *Result) float64 { return float64(r.Proof.Misdelivered) },
-	"invented":         func(r *Result) float64 { return float64(r.Proof.Invented) },
-	"announced":        func(r *Result) float64 { return float64(r.Proof.Announced) },
-	"closed":           func(r *Result) float64 { return float64(r.Proof.Closed) },
-	"failed":           func(r *Result) float64 { return float64(r.Connect.Failed) },
-	"connect-rate":     func(r *Result) float64 { return r.Connect.Rate },
-	"rate":             func(r *Result) float64 { return r.Delivery.Rate },
-	"send-rate":        func(r *Result) float64 { return r.Delivery.SendRate },
-	"late-sends":       func(r *Result) float64 { return float64(r.Delivery.LateSends) },
-	"cpu-per-delivery": func(r *Result) float64 { return server(r).CPUPerDelivery },
-	"cpu-per-connect":  func(r *Result) float64 { return server(r).CPUPerConnect },
-	"rss":              func(r *Result) float64 { return float64(server(r).RSSPeak) },
-	"rss-per-conn":     func(r *Result) float64 { return server(r).RSSPerConn },
-	"fds":              func(r *Result) float64 { return float64(server(r).FDsPeak) },
-	"threads":          func(r *Result) float64 { return float64(server(r).ThreadsPeak) },
-	"goroutines":       func(r *Result) float64 { return float64(server(r).GoroutinesPeak) },
-	"rss-slope":        func(r *Result) float64 { return slopes(r).RSSBytes },
-	"fds-slope":        func(r *Result) float64 { return slopes(r).FDs },
-	"goroutines-slope": func(r *Result) float64 { return slopes(r).Goroutines },
+// figure is one that a Condition may name.
+type figure struct {
+	value func(*Result) float64
+	needs func(*Result) string // why it was not measured; "" if it was
+}
+
+// figures are those that are no percentiles, by name.
+var figures = map[string]figure{
+	"missing":          {func(r *Result) float64 { return float64(r.Proof.Missing) }, messages},
+	"duplicated":       {func(r *Result) float64 { return float64(r.Proof.Duplicated) }, messages},
+	"reordered":        {func(r *Result) float64 { return float64(r.Proof.Reordered) }, messages},
+	"diverged":         {func(r *Result) float64 { return float64(r.Proof.Diverged) }, messages},
+	"corrupted":        {func(r *Result) float64 { return float64(r.Proof.Corrupted) }, messages},
+	"misdelivered":     {func(r *Result) float64 { return float64(r.Proof.Misdelivered) }, messages},
+	"invented":         {func(r *Result) float64 { return float64(r.Proof.Invented) }, messages},
+	"not-sent":         {func(r *Result) float64 { return float64(r.Delivery.NotSent) }, timetable},
+	"incomplete":       {func(r *Result) float64 { return float64(r.Latency.Incomplete) }, messages},
+	"announced":        {func(r *Result) float64 { return float64(r.Proof.Announced) }, messages},
+	"closed":           {func(r *Result) float64 { return float64(r.Proof.Closed) }, nothing},
+	"failed":           {func(r *Result) float64 { return float64(r.Connect.Failed) }, nothing},
+	"connect-rate":     {func(r *Result) float64 { return r.Connect.Rate }, connections},
+	"rate":             {func(r *Result) float64 { return r.Delivery.Rate }, measuring},
+	"send-rate":        {func(r *Result) float64 { return r.Delivery.SendRate }, measuring},
+	"late-sends":       {func(r *Result) float64 { return float64(r.Delivery.LateSends) }, timetable},
+	"cpu-per-delivery": {func(r *Result) float64 { return r.Server.CPUPerDelivery }, deliveries},
+	"cpu-per-connect":  {func(r *Result) float64 { return r.Server.CPUPerConnect }, serverConnections},
+	"rss":              {func(r *Result) float64 { return float64(r.Server.RSSPeak) }, process},
+	"rss-per-conn":     {func(r *Result) float64 { return r.Server.RSSPerConn }, serverConnections},
+	"fds":              {func(r *Result) float64 { return float64(r.Server.FDsPeak) }, process},
+	"threads":          {func(r *Result) float64 { return float64(r.Server.ThreadsPeak) }, process},
+	"goroutines":       {func(r *Result) float64 { return float64(r.Server.GoroutinesPeak) }, goroutines},
+	"heap":             {func(r *Result) float64 { return float64(r.Server.HeapPeak) }, heap},
+	"rss-slope":        {func(r *Result) float64 { return r.Server.Slopes.RSSBytes }, minutes},
+	"fds-slope":        {func(r *Result) float64 { return r.Server.Slopes.FDs }, minutes},
+	"goroutines-slope": {func(r *Result) float64 { return r.Server.Slopes.Goroutines }, goroutineMinutes},
 }
 
 // distributions are those whose percentiles a Condition may name, such as
@@ -70,24 +80,11 @@ var points = map[string]func(*Percentiles) int64{
 	"max":   func(p *Percentiles) int64 { return p.Max },
 }
 
-func server(r *Result) *Server {
-	if r.Server == nil {
-		return &Server{}
-	}
-	return r.Server
-}
-
-func slopes(r *Result) *Slopes {
-	if s := server(r).Slopes; s != nil {
-		return s
-	}
-	return &Slopes{}
-}
-
-// Figure finds a figure of a result by its name.
-func Figure(name string) (func(*Result) float64, error) {
+// Figure finds a figure of a result by its name. What it returns is the value,
+// or an error that says why the run did not measure it.
+func Figure(name string) (func(*Result) (float64, error), error) {
 	if f, ok := figures[name]; ok {
-		return f, nil
+		return measured(name, f), nil
 	}
 	of, point := "", name
 	if i := strings.LastIndexByte(name, '-'); i >= 0 {
@@ -99,7 +96,25 @@ func Figure(name string) (func(*Result) float64, error) {
 		return nil, fmt.Errorf("there is no figure %q; there are p50, p90, p99, p99.9 and max (also as raw-p99, first-p99, "+
 			"median-, last-, spread-, handshake- and recovery-) and %s", name, strings.Join(Names(), ", "))
 	}
-	return func(r *Result) float64 { return float64(p(d(r))) }, nil
+	return measured(name, figure{
+		func(r *Result) float64 { return float64(p(d(r))) },
+		func(r *Result) string {
+			if d(r).Count == 0 {
+				return "there is no latency of that kind in this run"
+			}
+			return ""
+		},
+	}), nil
+}
+
+// measured asks for what a figure needs before it reads it.
+func measured(name string, f figure) func(*Result) (float64, error) {
+	return func(r *Result) (float64, error) {
+		if why := f.needs(r); why != "" {
+			return 0, fmt.Errorf("%s was not measured: %s", name, why)
+		}
+		return f.value(r), nil
+	}
 }
 
 // Names lists the figures that are no percentiles.
@@ -113,60 +128,89 @@ func Names() (names []string) {
 
 // UnmarshalText reads a condition such as "p99>50ms" or "rss-per-conn>400".
 func (c *Condition) UnmarshalText(text []byte) error {
-	at := strings.IndexAny(string(text), "<>")
-	if at < 0 {
-		return fmt.Errorf("%q is not of the form FIGURE>VALUE or FIGURE<VALUE", text)
-	}
-	c.Figure, c.Above = strings.TrimSpace(string(text[:at])), text[at] == '>'
-	if _, err := Figure(c.Figure); err != nil {
+	value, err := c.parse(text)
+	if err != nil {
 		return err
 	}
-	var err error
-	if c.Value, err = value(strings.TrimSpace(string(text[at+1:]))); err != nil {
+	if c.isTime() {
+		c.Value, err = duration(value)
+	} else {
+		c.Value, err = quantity(value)
+	}
+	if err != nil {
 		return fmt.Errorf("%q: %w", text, err)
 	}
 	return nil
 }
 
-// value reads a number, one with k, m or g, or a duration.
-func value(s string) (float64, error) {
-	// "5m" means five million here, not minutes.
-	if d, err := time.ParseDuration(s); err == nil && strings.ContainsAny(s, "sh") {
-		return float64(d), nil
+// parse reads all but the value, which depends on what the figure is.
+func (c *Condition) parse(text []byte) (value string, err error) {
+	at := strings.IndexAny(string(text), "<>")
+	if at < 0 {
+		return "", fmt.Errorf("%q is not of the form FIGURE>VALUE or FIGURE<VALUE", text)
 	}
-	factor := 1.0
+	c.Figure, c.Above = strings.TrimSpace(string(text[:at])), text[at] == '>'
+	_, err = Figure(c.Figure)
+	return strings.TrimSpace(string(text[at+1:])), err
+}
+
+// isTime tells the figures that are durations from those that are numbers.
+func (c *Condition) isTime() bool {
+	_, plain := figures[c.Figure]
+	return !plain || strings.HasPrefix(c.Figure, "cpu-")
+}
+
+// duration reads one with its unit: 50 could be anything from nanoseconds on.
+func duration(s string) (float64, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration with its unit, such as 50ms, 800us or 1.5s", s)
+	}
+	return float64(d), nil
+}
+
+// quantity reads a number, or one with k, m or g.
+func quantity(s string) (float64, error) {
+	digits, factor := strings.ToLower(s), 1.0
 	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6, "g": 1e9} {
-		if rest, ok := strings.CutSuffix(strings.ToLower(s), suffix); ok {
-			s, factor = rest, f
+		if rest, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, factor = rest, f
 		}
 	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%q is neither a number such as 400 or 10k nor a duration such as 50ms", s)
+	v, err := strconv.ParseFloat(digits, 64)
+	if err != nil || math.IsNaN(v) {
+		return 0, fmt.Errorf("%q is not a number such as 400, 10k or 1.5m", s)
 	}
 	return v * factor, nil
 }
 
-// Check says how a result meets the condition; it is empty when it does not.
+// holds compares a value with the condition's.
+func (c *Condition) holds(v float64) bool {
+	return c.Above && v > c.Value || !c.Above && v < c.Value
+}
+
+// Check says why a result does not pass; it is empty when it does. What was not
+// measured cannot pass: a condition that is not looked at must not look met.
 func (c *Condition) Check(r *Result) string {
 	figure, err := Figure(c.Figure)
 	if err != nil {
 		return err.Error()
 	}
-	got, relation := figure(r), "below"
-	if c.Above {
-		relation = "above"
-	}
-	if c.Above && got <= c.Value || !c.Above && got >= c.Value {
+	got, err := figure(r)
+	switch {
+	case err != nil:
+		return err.Error()
+	case !c.holds(got):
 		return ""
+	case c.Above:
+		return fmt.Sprintf("%s is %s, above %s", c.Figure, c.text(got), c.text(c.Value))
 	}
-	return fmt.Sprintf("%s is %s, %s %s", c.Figure, c.text(got), relation, c.text(c.Value))
+	return fmt.Sprintf("%s is %s, below %s", c.Figure, c.text(got), c.text(c.Value))
 }
 
 // text writes a value in the unit of the figure.
 func (c *Condition) text(v float64) string {
-	_, plain := figures[c.Figure]
-	if !plain || strings.HasPrefix(c.Figure, "cpu-") {
+	if c.isTime() {
 		return Duration(int64(v))
 	}
 	return Number(v)

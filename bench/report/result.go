@@ -190,7 +190,8 @@ type Server struct {
 	FDsPeak        int     `json:"fds_peak"`
 	ThreadsPeak    int     `json:"threads_peak"`
 	GoroutinesPeak int     `json:"goroutines_peak,omitempty"`
-	Slopes         *Slopes `json:"slopes,omitempty"` // of soak
+	HeapPeak       int64   `json:"heap_peak_bytes,omitempty"` // live and not yet collected objects of a Go server
+	Slopes         *Slopes `json:"slopes,omitempty"`          // of soak
 }
 
 // Slopes is what grows with time, per hour.
@@ -216,9 +217,12 @@ type Load struct {
 // Floor is what the machine itself allows.
 type Floor struct {
 	Conns         int     `json:"conns"`
-	Bytes         int     `json:"bytes"`       // of one write
-	WriteNs       float64 `json:"write_ns"`    // one write(2) of a frame to one of Conns sockets
-	EchoP50Ns     int64   `json:"echo_p50_ns"` // round trip of a bare epoll echo
+	Bytes         int     `json:"bytes"`         // of one write
+	WriteNs       float64 `json:"write_ns"`      // processor time of one write(2) of a frame to one of Conns sockets, the median
+	WriteLowNs    float64 `json:"write_low_ns"`  // of a quarter of the rounds it was less
+	WriteHighNs   float64 `json:"write_high_ns"` // of a quarter it was more
+	WriteWallNs   float64 `json:"write_wall_ns"` // from one write to the next, the median
+	EchoP50Ns     int64   `json:"echo_p50_ns"`   // round trip of a bare epoll echo
 	EchoP99Ns     int64   `json:"echo_p99_ns"`
 	KernelPerConn float64 `json:"kernel_per_conn_bytes"` // both ends of an idle connection
 }
@@ -259,5 +263,6 @@ type Sample struct {
 	CPUShare   float64 `json:"cpu_share,omitempty"`
 	FDs        int     `json:"fds,omitempty"`
 	Goroutines int     `json:"goroutines,omitempty"`
+	Heap       int64   `json:"heap_bytes,omitempty"`
 	LoadShare  float64 `json:"load_cpu_share"`
 }

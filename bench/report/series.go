@@ -21,11 +21,11 @@ func Line(s *Sample) string {
 // CSV is the time series, with a line of names first.
 func CSV(samples []Sample) []byte {
 	var b bytes.Buffer
-	b.WriteString("t_s,phase,open,sent,received,p50_ns,p99_ns,max_ns,spread_ns,rss_bytes,cpu_share,fds,goroutines,load_cpu_share\n")
+	b.WriteString("t_s,phase,open,sent,received,p50_ns,p99_ns,max_ns,spread_ns,rss_bytes,cpu_share,fds,goroutines,load_cpu_share,heap_bytes\n")
 	for i := range samples {
 		s := &samples[i]
-		fmt.Fprintf(&b, "%.3f,%s,%d,%d,%d,%d,%d,%d,%d,%d,%.4f,%d,%d,%.4f\n", s.T, s.Phase, s.Open, s.Sent, s.Received,
-			s.P50, s.P99, s.Max, s.Spread, s.RSS, s.CPUShare, s.FDs, s.Goroutines, s.LoadShare)
+		fmt.Fprintf(&b, "%.3f,%s,%d,%d,%d,%d,%d,%d,%d,%d,%.4f,%d,%d,%.4f,%d\n", s.T, s.Phase, s.Open, s.Sent, s.Received,
+			s.P50, s.P99, s.Max, s.Spread, s.RSS, s.CPUShare, s.FDs, s.Goroutines, s.LoadShare, s.Heap)
 	}
 	return b.Bytes()
 }

@@ -132,6 +132,9 @@ func summarizeProcesses(t io.Writer, r *Result) {
 		if s.GoroutinesPeak > 0 {
 			line += fmt.Sprintf(", %d goroutines", s.GoroutinesPeak)
 		}
+		if s.HeapPeak > 0 {
+			line += fmt.Sprintf(", %s of heap", Bytes(float64(s.HeapPeak)))
+		}
 		if s.KernelPerConn > 0 {
 			line += fmt.Sprintf("\tkernel: %s per connection, both ends", Bytes(s.KernelPerConn))
 		}
@@ -151,17 +154,23 @@ func summarizeFloor(t io.Writer, r *Result) {
 	if f == nil {
 		return
 	}
-	fmt.Fprintf(t, "  floor\ta write(2) takes %s, a bare echo %s, an idle connection %s of the kernel's memory\n",
-		Duration(int64(f.WriteNs)), Duration(f.EchoP50Ns), Bytes(f.KernelPerConn))
-	if s := r.Server; s != nil && s.CPUPerDelivery > 0 {
-		fmt.Fprintf(t, "    \ta delivery costs the server %.3f of a write(2)\n", s.CPUPerDelivery/f.WriteNs)
+	fmt.Fprintf(t, "  floor\ta write(2) costs %s (%s to %s) and takes %s, a bare echo %s, an idle connection %s of the kernel's memory\n",
+		Duration(int64(f.WriteNs)), Duration(int64(f.WriteLowNs)), Duration(int64(f.WriteHighNs)), Duration(int64(f.WriteWallNs)),
+		Duration(f.EchoP50Ns), Bytes(f.KernelPerConn))
+	members := float64(r.Plan.Conns) / float64(max(r.Plan.Rooms, 1))
+	if members > 1 && r.Delivery.Received > 0 {
+		// One write may carry several messages: that is how a server gets below it.
+		if s := r.Server; s != nil && s.CPUPerDelivery > 0 {
+			fmt.Fprintf(t, "    \ta delivery costs the server %.3f × a write(2)\n", s.CPUPerDelivery/f.WriteNs)
+		}
+		fmt.Fprintf(t, "    \tdeliveries come at %.2f × the rate of bare writes\n", r.Delivery.Rate*f.WriteWallNs/1e9)
 	}
-	switch members := float64(r.Plan.Conns) / float64(max(r.Plan.Rooms, 1)); {
+	switch {
 	case members > 1 && r.Latency.Last.Count > 0:
-		fmt.Fprintf(t, "    \tthe last receiver had a message after %.2f times the time of %.0f writes\n",
-			float64(r.Latency.Last.P50)/(members*f.WriteNs), members)
-	case r.Latency.Corrected.Count > 0:
-		fmt.Fprintf(t, "    \tthe median round trip is %.2f times the bare echo's\n", float64(r.Latency.Corrected.P50)/float64(f.EchoP50Ns))
+		fmt.Fprintf(t, "    \tthe last receiver had a message after %.2f × the time of %.0f writes\n",
+			float64(r.Latency.Last.P50)/(members*f.WriteWallNs), members)
+	case members <= 1 && r.Latency.Corrected.Count > 0:
+		fmt.Fprintf(t, "    \tthe median round trip is %.2f × the bare echo's\n", float64(r.Latency.Corrected.P50)/float64(f.EchoP50Ns))
 	}
 }
 

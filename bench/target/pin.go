@@ -18,13 +18,17 @@ func Cores() ([]int, error) {
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return nil, fmt.Errorf("sched_getaffinity: %w", err)
 	}
-	var cores []int
+	return CoresOf(&set), nil
+}
+
+// CoresOf lists the cores of a set.
+func CoresOf(set *unix.CPUSet) (cores []int) {
 	for core := range len(set) * strconv.IntSize {
 		if set.IsSet(core) {
 			cores = append(cores, core)
 		}
 	}
-	return cores, nil
+	return cores
 }
 
 // PinSelf confines this process to one core, for good: the threads that it has,

@@ -2,12 +2,19 @@ package target_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/pprof"
 	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"throng/bench/target"
@@ -58,6 +65,63 @@ func TestSpawnMeasureStop(t *testing.T) {
 	}
 }
 
+// Whatever the command line is, the server behind it is what is measured and
+// stopped.
+func TestSpawnTakesAnyCommandLine(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, name := filepath.Split(self)
+	for _, form := range []string{
+		"cd %[1]s && %[2]s=%[3]s ./%[4]s",
+		"cd %[1]s; %[2]s=%[3]s ./%[4]s; echo its shell is still there",
+		"exec env %[2]s=%[3]s %[1]s%[4]s",
+		"%[2]s=%[3]s %[1]s%[4]s | cat",
+	} {
+		address := freeAddress(t)
+		line := fmt.Sprintf(form, dir, asServer, address, name)
+		p, err := target.Spawn(t.Context(), line, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", p.PID()))
+		if piped := strings.Contains(line, "|"); !piped && program != self {
+			t.Errorf("%s: %s is measured", line, program)
+		}
+		if got := fmt.Sprint(target.Listeners(p.PID())); got != "["+address+"]" {
+			t.Errorf("%s: it listens at %s", line, got)
+		}
+		p.Stop()
+		// Of a pipeline's commands the end of the output is known, which is a moment
+		// before their own.
+		for connection, err := net.Dial("tcp", address); err == nil && t.Context().Err() == nil; connection, err = net.Dial("tcp", address) {
+			connection.Close()
+			if !strings.Contains(line, "|") {
+				t.Fatalf("%s: it still listens after Stop", line)
+			}
+		}
+	}
+}
+
+func TestTheEndOfAServerIsTold(t *testing.T) {
+	address := freeAddress(t)
+	p, err := target.Spawn(t.Context(), fmt.Sprintf("env %s=%s %s", asServer, address, "/proc/"+fmt.Sprint(os.Getpid())+"/exe"), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	if err := p.Ended(false); err != nil {
+		t.Errorf("it has not ended: %v", err)
+	}
+	syscall.Kill(p.PID(), syscall.SIGKILL)
+	<-p.Exited()
+	var end *target.EndError
+	if err := p.Ended(false); !errors.As(err, &end) || end.Status != "signal: killed" || !strings.Contains(end.Output, "listening") {
+		t.Errorf("it has ended: %v", err)
+	}
+}
+
 func TestSpawnGivesUp(t *testing.T) {
 	if _, err := target.Spawn(t.Context(), "echo no luck; exit 7", freeAddress(t)); err == nil || !strings.Contains(err.Error(), "no luck") {
 		t.Errorf("a command that ends: %v", err)
@@ -69,29 +133,99 @@ func TestSpawnGivesUp(t *testing.T) {
 	}
 }
 
-func TestGoroutinesAreRead(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	// The second question comes when the first answer is taken.
-	asked, questions := make(chan struct{}), 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if questions++; questions == 2 {
-			close(asked)
+// behave makes a server that tells of its inside in one of the two ways.
+func behave(t *testing.T, mux *http.ServeMux) (url string) {
+	t.Helper()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func page(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
+}
+
+func TestTheInsideIsFoundAndFollowed(t *testing.T) {
+	metrics, profiles, both, neither := http.NewServeMux(), http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+	const exposition = "# TYPE go_goroutines gauge\ngo_goroutines 42\ngo_memstats_heap_alloc_bytes 1.5e+06\n"
+	metrics.HandleFunc("/metrics", page(exposition))
+	both.HandleFunc("/metrics", page(exposition))
+	both.HandleFunc("/debug/pprof/", pprof.Index)
+	profiles.HandleFunc("/debug/pprof/", pprof.Index)
+	neither.HandleFunc("/", page("welcome"))
+	useless := behave(t, neither)
+	for _, test := range []struct {
+		mux     *http.ServeMux
+		metrics bool
+	}{{metrics, true}, {both, true}, {profiles, false}} {
+		url := behave(t, test.mux)
+		source, ok := target.Find(t.Context(), []string{"http://127.0.0.1:1", useless, url})
+		if !ok || source.Metrics != test.metrics || !strings.HasPrefix(source.URL, url) {
+			t.Fatalf("found %+v, %v", source, ok)
 		}
-		fmt.Fprintf(w, "goroutine profile: total 42\n")
-	}))
-	defer server.Close()
-	var g target.Goroutines
-	done := make(chan struct{})
-	go func() {
-		g.Follow(ctx, server.URL)
-		close(done)
-	}()
-	<-asked
-	cancel()
-	<-done
-	if g.Count() != 42 {
-		t.Errorf("%d goroutines, want 42", g.Count())
+		ctx, cancel := context.WithCancel(t.Context())
+		var f target.Follower
+		done := make(chan struct{})
+		go func() {
+			f.Follow(ctx, source)
+			close(done)
+		}()
+		for f.Last() == (target.Inside{}) && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+		cancel()
+		<-done
+		got := f.Last()
+		if test.metrics && got != (target.Inside{Goroutines: 42, Heap: 1_500_000}) {
+			t.Errorf("metrics: %+v", got)
+		}
+		if !test.metrics && (got.Goroutines < 2 || got.Heap < 1000) { // those of this test
+			t.Errorf("profiles: %+v", got)
+		}
+	}
+	if source, ok := target.Find(t.Context(), []string{useless}); ok {
+		t.Errorf("found %+v at a server that does not tell", source)
+	}
+}
+
+func TestSourcesAreNamedWithOrWithoutTheirPath(t *testing.T) {
+	for given, want := range map[target.Source]string{
+		target.Pprof("http://a:1"): "http://a:1/debug/pprof/", target.Pprof("http://a:1/debug/pprof"): "http://a:1/debug/pprof/",
+		target.Pprof("http://a:1/x/debug/pprof/"): "http://a:1/x/debug/pprof/",
+		target.Metrics("http://a:1"):              "http://a:1/metrics", target.Metrics("http://a:1/"): "http://a:1/metrics",
+		target.Metrics("http://a:1/x/prom"): "http://a:1/x/prom",
+	} {
+		if given.URL != want {
+			t.Errorf("%s, want %s", given.URL, want)
+		}
+	}
+}
+
+func TestListenersAreFound(t *testing.T) {
+	before := target.Listeners(os.Getpid())
+	var want []string
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0"} {
+		network := "tcp4"
+		if at[0] == '[' {
+			network = "tcp6"
+		}
+		listener, err := net.Listen(network, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		want = append(want, strings.Replace(listener.Addr().String(), "0.0.0.0", "127.0.0.1", 1))
+	}
+	var got []string
+	for _, address := range target.Listeners(os.Getpid()) {
+		if !slices.Contains(before, address) {
+			got = append(got, address.String())
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
 	}
 }
 

@@ -44,12 +44,20 @@ func Measure(pid int) (Usage, error) {
 // family is a process and its descendants.
 func family(pid int) []int {
 	all := []int{pid}
+	for _, child := range children(pid) {
+		all = append(all, family(child)...)
+	}
+	return all
+}
+
+// children are the processes that a process has started.
+func children(pid int) (all []int) {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, task := range tasks {
-		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
-		for _, field := range strings.Fields(string(children)) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		for _, field := range strings.Fields(string(text)) {
 			if child, err := strconv.Atoi(field); err == nil {
-				all = append(all, family(child)...)
+				all = append(all, child)
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net/http/httputil"
 	"strconv"
 	"strings"
 )
@@ -16,7 +18,8 @@ const MaxHeadBytes = 16 << 10
 
 // What can be wrong with the answer to an upgrade request.
 var (
-	ErrNotHTTP     = errors.New("the answer is not HTTP/1.1")
+	ErrNotHTTP     = errors.New("the answer is not HTTP")
+	ErrVersion     = errors.New("the answer agrees to the upgrade in another version than HTTP/1.1")
 	ErrHeadTooLong = fmt.Errorf("the head of the answer is longer than %d bytes", MaxHeadBytes)
 	ErrUpgrade     = errors.New("the answer lacks Upgrade: websocket or Connection: Upgrade")
 	ErrAccept      = errors.New("the answer's Sec-WebSocket-Accept does not fit the key")
@@ -28,7 +31,8 @@ var (
 // WebSocket server at all.
 type Refused struct {
 	Status string // "403 Forbidden"
-	Body   string // what of it came along with the head, at most 200 bytes
+	Body   string // the beginning of it, on one line
+	More   bool   // more of it may come that is worth waiting for
 }
 
 func (r *Refused) Error() string {
@@ -79,11 +83,14 @@ func ParseResponse(b []byte, key, subprotocol string) (size int, err error) {
 	}
 	lines := strings.Split(string(b[:end]), "\r\n")
 	version, status, ok := strings.Cut(lines[0], " ")
-	if !ok || version != "HTTP/1.1" {
+	if !ok {
 		return 0, ErrNotHTTP
 	}
-	if code, _, _ := strings.Cut(status, " "); code != strconv.Itoa(101) {
-		return 0, &Refused{Status: status, Body: excerpt(b[end+4:])}
+	if code, _, _ := strings.Cut(status, " "); code != "101" {
+		return 0, refusal(status, lines[1:], b[end+4:])
+	}
+	if version != "HTTP/1.1" {
+		return 0, ErrVersion
 	}
 	if err := checkHeaders(lines[1:], key, subprotocol); err != nil {
 		return 0, err
@@ -121,9 +128,42 @@ func checkHeaders(lines []string, key, subprotocol string) error {
 	return nil
 }
 
+// bodyBytes is how much of a refusal's body is shown.
+const bodyBytes = 200
+
+// refusal reads as much of a refusal as there is. Its body ends where the
+// headers say, or with the connection (RFC 9112, 6.3).
+func refusal(status string, headers []string, body []byte) *Refused {
+	length := -1
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(name) {
+		case "content-length":
+			if n, err := strconv.Atoi(value); err == nil && n >= 0 {
+				length = n
+			}
+		case "transfer-encoding":
+			if strings.EqualFold(value, "chunked") {
+				return chunked(status, body)
+			}
+		}
+	}
+	if length >= 0 {
+		body = body[:min(len(body), length)]
+	}
+	return &Refused{Status: status, Body: excerpt(body), More: len(body) < bodyBytes && len(body) != length}
+}
+
+// chunked reads a body in chunks, of which the last may be cut anywhere.
+func chunked(status string, body []byte) *Refused {
+	text := make([]byte, bodyBytes)
+	n, err := io.ReadFull(httputil.NewChunkedReader(bytes.NewReader(body)), text)
+	return &Refused{Status: status, Body: excerpt(text[:n]), More: err != nil && !bytes.HasSuffix(body, []byte("0\r\n\r\n"))}
+}
+
 // excerpt makes a body fit for one line of an error message.
 func excerpt(body []byte) string {
-	const most = 200
-	text := strings.Join(strings.Fields(string(body[:min(len(body), most)])), " ")
+	text := strings.Join(strings.Fields(string(body[:min(len(body), bodyBytes)])), " ")
 	return strings.ToValidUTF8(text, "?")
 }

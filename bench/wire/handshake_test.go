@@ -39,7 +39,7 @@ func TestParseResponse(t *testing.T) {
 		want  error
 	}{
 		{"another protocol", []byte("220 mail ready\r\n"), wire.ErrNotHTTP},
-		{"HTTP/1.0", answer("HTTP/1.1", "HTTP/1.0"), wire.ErrNotHTTP},
+		{"HTTP/1.0", answer("HTTP/1.1", "HTTP/1.0"), wire.ErrVersion},
 		{"wrong accept", answer("s3pP", "AAAA"), wire.ErrAccept},
 		{"no upgrade", answer("Upgrade: websocket\r\n", ""), wire.ErrUpgrade},
 		{"no connection", answer("Connection: Upgrade", "Connection: close"), wire.ErrUpgrade},
@@ -54,10 +54,26 @@ func TestParseResponse(t *testing.T) {
 }
 
 func TestARefusalShowsStatusAndBody(t *testing.T) {
-	_, err := wire.ParseResponse([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\norigin not\nallowed"), key, "")
-	var refused *wire.Refused
-	if !errors.As(err, &refused) || err.Error() != "upgrade refused: 403 Forbidden: origin not allowed" {
-		t.Errorf("got %v", err)
+	long := strings.Repeat("x", 300)
+	for _, test := range []struct {
+		answer, want string
+		more         bool
+	}{
+		{"HTTP/1.1 403 Forbidden\r\nContent-Length: 18\r\n\r\norigin not\nallowed", "403 Forbidden: origin not allowed", false},
+		{"HTTP/1.1 403 Forbidden\r\nContent-Length: 18\r\n\r\norigin", "403 Forbidden: origin", true},
+		{"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403 Forbidden", false},
+		{"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno, and what does not belong to it", "403 Forbidden: no", false},
+		{"HTTP/1.1 403 Forbidden\r\n\r\nup to the end", "403 Forbidden: up to the end", true},
+		{"HTTP/1.1 403 Forbidden\r\n\r\n" + long, "403 Forbidden: " + long[:200], false},
+		{"HTTP/1.0 503 Busy\r\nContent-Length: 5\r\n\r\nlater", "503 Busy: later", false},
+		{"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nno h\r\n3\r\nope\r\n0\r\n\r\n", "400 Bad: no hope", false},
+		{"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nno h\r\n3\r\nop", "400 Bad: no hop", true},
+	} {
+		_, err := wire.ParseResponse([]byte(test.answer), key, "")
+		var refused *wire.Refused
+		if !errors.As(err, &refused) || err.Error() != "upgrade refused: "+test.want || refused.More != test.more {
+			t.Errorf("%q: %+v, want %q, more %v", test.answer, err, test.want, test.more)
+		}
 	}
 }
 
