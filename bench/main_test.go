@@ -174,7 +174,7 @@ func TestUnsentMessagesAreJudged(t *testing.T) {
 		{"the load generator was late", 100, func(r *report.Result) { r.Load.WasBottleneck = true }, 0, 2},
 		{"cut short", 100, func(r *report.Result) { r.CutShort = "interrupted" }, 0, 1},
 		{"a ramp", 100, func(r *report.Result) { r.Limit = "latency" }, 0, 1},
-		{"storms", 100, func(r *report.Result) { r.Storm = &report.Storm{} }, 0, 1},
+		{"storms", 100, func(r *report.Result) { r.Storm = &report.Storm{Rounds: 1} }, 0, 1},
 		{"senders were closed", 100, func(r *report.Result) { r.Proof.Closed = 1 }, 1, 1},
 		{"senders never connected", 100, func(r *report.Result) { r.Connect.Failed = 1 }, 1, 1},
 	} {
