@@ -21,17 +21,18 @@ const (
 )
 
 // flags of a connection.
-type flags uint8
+type flags uint16
 
 const (
-	blocked flags = 1 << iota // the last write was short: an edge will follow
-	paused                    // a message waits to be offered again
-	deaf                      // reading stopped since too much is waiting to be sent
-	hungUp                    // the peer has shut down its side: read until the end
-	heard                     // something came since the sweep's last look
-	pinged                    // a ping is unanswered
-	doomed                    // to be closed when the turn ends
-	queued                    // the worker will call Ready once more
+	blocked  flags = 1 << iota // the last write was short: an edge will follow
+	paused                     // a message waits to be offered again
+	deaf                       // reading stopped since too much is waiting to be sent
+	hungUp                     // the peer has shut down its side: read until the end
+	heard                      // something came since the sweep's last look
+	pinged                     // a ping is unanswered
+	doomed                     // to be closed when the turn ends
+	queued                     // the worker will call Ready once more
+	deflates                   // permessage-deflate was negotiated
 )
 
 // Conn is a WebSocket connection. Its methods are for the Handler, on the
@@ -119,6 +120,15 @@ func (c *Conn) Resume() {
 	c.loop.worker.Post(func() { c.loop.contain(c, c.resume) })
 }
 
+// Deflates reports whether permessage-deflate was negotiated: whether c takes
+// compressed frames in WriteFrames. Send compresses by itself.
+func (c *Conn) Deflates() bool { return c.is(deflates) }
+
+// Deflater compresses frames for connections that Deflates, on the worker of c: one for
+// all of the worker's connections. It is nil, which compresses nothing, when compression
+// is off. What it does is counted in Stats.
+func (c *Conn) Deflater() *frame.Deflater { return c.loop.deflater }
+
 // Open reports whether messages can be sent and received.
 func (c *Conn) Open() bool { return c.state == open && !c.is(doomed) }
 
@@ -182,11 +192,19 @@ func (c *Conn) Ready(e poller.Event) {
 // buffer, in which the last message may have lain, and the extra.
 func (c *Conn) settle() {
 	if c.Open() {
-		_, _, _, _ = c.input.Decode(nil, &c.loop.srv.limits) // no bytes, no message
+		_, _, _, _ = c.input.Decode(nil, c.limits()) // no bytes, no message
 	} else {
 		c.input.Reset()
 	}
 	c.slim()
+}
+
+// limits are those of what c may receive.
+func (c *Conn) limits() *frame.Limits {
+	if c.is(deflates) {
+		return &c.loop.srv.deflating
+	}
+	return &c.loop.srv.limits
 }
 
 // resetInput gives the decoder's buffer back, unless the handler may be looking

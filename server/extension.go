@@ -1,0 +1,161 @@
+package server
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/gobwas/ws"
+)
+
+// deflateTerms is what the answer to an upgrade says of permessage-deflate. Neither
+// side's messages refer to earlier ones: so one compressed frame serves a whole
+// room, and nothing is kept for an idle connection (RFC 7692, section 7.1.1; a
+// server may ask this of a client that did not offer it).
+const deflateTerms = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+// The answers. ws.Upgrader wants one in any case.
+var (
+	noExtension ws.HandshakeHeader = ws.HandshakeHeaderString("")
+	agreed      ws.HandshakeHeader = ws.HandshakeHeaderString(deflateTerms + "\r\n")
+	// A window that was asked for must be repeated: section 7.1.2.1.
+	agreedWindow ws.HandshakeHeader = ws.HandshakeHeaderString(deflateTerms + "; server_max_window_bits=15\r\n")
+)
+
+// negotiate reads the values of Sec-WebSocket-Extensions, joined by commas, and takes
+// the first offer of permessage-deflate that is acceptable. Offers of anything else,
+// and offers with parameters that cannot be met or are wrong, are declined by not
+// being answered (RFC 7692, section 5.1). ok is false for what is no list of
+// extensions at all, which has to fail the handshake (RFC 6455, section 9.1).
+//
+// It goes through the list once.
+func negotiate(list []byte) (answer ws.HandshakeHeader, ok bool) {
+	answer = noExtension
+	s := scanner{list}
+	for s.skip(); len(s.rest) > 0; s.skip() {
+		if s.next(',') {
+			continue // a list may have empty elements: RFC 9110, section 5.6.1
+		}
+		name, ok := s.token()
+		if !ok {
+			return nil, false
+		}
+		o := offer{declined: string(name) != "permessage-deflate"}
+		for s.next(';') {
+			name, value, ok := s.param()
+			if !ok {
+				return nil, false
+			}
+			o.param(name, value)
+		}
+		if len(s.rest) > 0 && !s.next(',') {
+			return nil, false
+		}
+		if answer == noExtension && !o.declined {
+			answer = o.answer()
+		}
+	}
+	return answer, true
+}
+
+// offer is one offer of permessage-deflate.
+type offer struct {
+	declined bool
+	seen     uint8 // parameters, one bit each: a second one is an error
+	window   bool  // server_max_window_bits
+}
+
+// param takes a parameter: RFC 7692, section 7.1. value is nil when there is none.
+func (o *offer) param(name, value []byte) {
+	var bit uint8
+	good := false
+	switch string(name) {
+	case "server_no_context_takeover":
+		bit, good = 1, value == nil
+	case "client_no_context_takeover":
+		bit, good = 2, value == nil
+	case "server_max_window_bits":
+		// A smaller window would need frames of its own.
+		bit, good = 4, string(value) == "15"
+		o.window = true
+	case "client_max_window_bits":
+		// A hint, or only the word that it may be limited: it need not be, since
+		// the inflater takes any window.
+		bit, good = 8, value == nil || isWindow(value)
+	}
+	o.declined = o.declined || !good || o.seen&bit != 0
+	o.seen |= bit
+}
+
+// isWindow checks a number of 8 to 15 without a leading zero.
+func isWindow(b []byte) bool {
+	n, err := strconv.ParseUint(string(b), 10, 8)
+	return err == nil && n >= 8 && n <= 15 && b[0] != '0'
+}
+
+func (o *offer) answer() ws.HandshakeHeader {
+	if o.window {
+		return agreedWindow
+	}
+	return agreed
+}
+
+// scanner cuts a header's value: RFC 6455, section 9.1.
+type scanner struct{ rest []byte }
+
+// skip skips white space.
+func (s *scanner) skip() { s.rest = bytes.TrimLeft(s.rest, " \t") }
+
+// next takes c, if it comes next, and the white space on both sides of it.
+func (s *scanner) next(c byte) bool {
+	s.skip()
+	if len(s.rest) == 0 || s.rest[0] != c {
+		return false
+	}
+	s.rest = s.rest[1:]
+	s.skip()
+	return true
+}
+
+// token takes a token.
+func (s *scanner) token() (token []byte, ok bool) {
+	n := 0
+	for n < len(s.rest) && isTokenByte(s.rest[n]) {
+		n++
+	}
+	token, s.rest = s.rest[:n], s.rest[n:]
+	return token, n > 0
+}
+
+// param takes a parameter: a name, perhaps with a value, which may be quoted. The
+// value is not nil when there is one.
+func (s *scanner) param() (name, value []byte, ok bool) {
+	if name, ok = s.token(); !ok || !s.next('=') {
+		return name, nil, ok
+	}
+	if len(s.rest) > 0 && s.rest[0] == '"' {
+		value, ok = s.quoted()
+	} else {
+		value, ok = s.token()
+	}
+	return name, value, ok
+}
+
+// quoted takes a quoted string, which must be a token once the quoting is undone.
+func (s *scanner) quoted() (value []byte, ok bool) {
+	for i := 1; i < len(s.rest); i++ {
+		c := s.rest[i]
+		if c == '"' {
+			s.rest = s.rest[i+1:]
+			return value, len(value) > 0
+		}
+		if c == '\\' && i+1 < len(s.rest) {
+			i++
+			c = s.rest[i]
+		}
+		if !isTokenByte(c) {
+			return nil, false
+		}
+		value = append(value, c)
+	}
+	return nil, false
+}
