@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/gobwas/ws"
@@ -30,8 +29,8 @@ var (
 // It goes through the list once.
 func negotiate(list []byte) (answer ws.HandshakeHeader, ok bool) {
 	answer = noExtension
-	s := scanner{list}
-	for s.skip(); len(s.rest) > 0; s.skip() {
+	s := scanner{text: list}
+	for s.skip(); s.at < len(list); {
 		if s.next(',') {
 			continue // a list may have empty elements: RFC 9110, section 5.6.1
 		}
@@ -47,7 +46,7 @@ func negotiate(list []byte) (answer ws.HandshakeHeader, ok bool) {
 			}
 			o.param(name, value)
 		}
-		if len(s.rest) > 0 && !s.next(',') {
+		if !s.next(',') && s.at < len(list) {
 			return nil, false
 		}
 		if answer == noExtension && !o.declined {
@@ -100,30 +99,43 @@ func (o *offer) answer() ws.HandshakeHeader {
 }
 
 // scanner cuts a header's value: RFC 6455, section 9.1.
-type scanner struct{ rest []byte }
+type scanner struct {
+	text []byte
+	at   int
+}
+
+// peek is the byte that comes next, or 0, which no header has.
+func (s *scanner) peek() byte {
+	if s.at == len(s.text) {
+		return 0
+	}
+	return s.text[s.at]
+}
 
 // skip skips white space.
-func (s *scanner) skip() { s.rest = bytes.TrimLeft(s.rest, " \t") }
+func (s *scanner) skip() {
+	for s.peek() == ' ' || s.peek() == '\t' {
+		s.at++
+	}
+}
 
 // next takes c, if it comes next, and the white space on both sides of it.
 func (s *scanner) next(c byte) bool {
-	s.skip()
-	if len(s.rest) == 0 || s.rest[0] != c {
+	if s.skip(); s.peek() != c {
 		return false
 	}
-	s.rest = s.rest[1:]
+	s.at++
 	s.skip()
 	return true
 }
 
 // token takes a token.
 func (s *scanner) token() (token []byte, ok bool) {
-	n := 0
-	for n < len(s.rest) && isTokenByte(s.rest[n]) {
-		n++
+	start := s.at
+	for isTokenByte(s.peek()) {
+		s.at++
 	}
-	token, s.rest = s.rest[:n], s.rest[n:]
-	return token, n > 0
+	return s.text[start:s.at], s.at > start
 }
 
 // param takes a parameter: a name, perhaps with a value, which may be quoted. The
@@ -132,7 +144,7 @@ func (s *scanner) param() (name, value []byte, ok bool) {
 	if name, ok = s.token(); !ok || !s.next('=') {
 		return name, nil, ok
 	}
-	if len(s.rest) > 0 && s.rest[0] == '"' {
+	if s.peek() == '"' {
 		value, ok = s.quoted()
 	} else {
 		value, ok = s.token()
@@ -142,20 +154,15 @@ func (s *scanner) param() (name, value []byte, ok bool) {
 
 // quoted takes a quoted string, which must be a token once the quoting is undone.
 func (s *scanner) quoted() (value []byte, ok bool) {
-	for i := 1; i < len(s.rest); i++ {
-		c := s.rest[i]
-		if c == '"' {
-			s.rest = s.rest[i+1:]
-			return value, len(value) > 0
+	for s.at++; s.peek() != '"'; s.at++ {
+		if s.peek() == '\\' {
+			s.at++
 		}
-		if c == '\\' && i+1 < len(s.rest) {
-			i++
-			c = s.rest[i]
-		}
-		if !isTokenByte(c) {
+		if !isTokenByte(s.peek()) {
 			return nil, false
 		}
-		value = append(value, c)
+		value = append(value, s.peek())
 	}
-	return nil, false
+	s.at++
+	return value, len(value) > 0
 }
