@@ -24,15 +24,14 @@ const (
 type flags uint16
 
 const (
-	blocked  flags = 1 << iota // the last write was short: an edge will follow
-	paused                     // a message waits to be offered again
-	deaf                       // reading stopped since too much is waiting to be sent
-	hungUp                     // the peer has shut down its side: read until the end
-	heard                      // something came since the sweep's last look
-	pinged                     // a ping is unanswered
-	doomed                     // to be closed when the turn ends
-	queued                     // the worker will call Ready once more
-	deflates                   // permessage-deflate was negotiated
+	blocked flags = 1 << iota // the last write was short: an edge will follow
+	paused                    // a message waits to be offered again
+	deaf                      // reading stopped since too much is waiting to be sent
+	hungUp                    // the peer has shut down its side: read until the end
+	heard                     // something came since the sweep's last look
+	pinged                    // a ping is unanswered
+	doomed                    // to be closed when the turn ends
+	queued                    // the worker will call Ready once more
 )
 
 // Conn is a WebSocket connection. Its methods are for the Handler, on the
@@ -45,13 +44,14 @@ type Conn struct {
 	Data any
 
 	// Owned by the worker.
-	loop  *loop
-	more  *extra        // nil while idle
-	input frame.Decoder // one pointer, nil between messages
-	fd    int32
-	seat  int32 // index in loop.open
-	state state
-	flags flags
+	loop   *loop
+	more   *extra        // nil while idle
+	input  frame.Decoder // one pointer, nil between messages
+	fd     int32
+	seat   int32 // index in loop.open
+	state  state
+	flags  flags
+	window uint8 // see extension
 }
 
 // extra is what a connection needs while it is not idle.
@@ -120,9 +120,10 @@ func (c *Conn) Resume() {
 	c.loop.worker.Post(func() { c.loop.contain(c, c.resume) })
 }
 
-// Deflates reports whether permessage-deflate was negotiated: whether c takes
-// compressed frames in WriteFrames. Send compresses by itself.
-func (c *Conn) Deflates() bool { return c.is(deflates) }
+// Deflates reports whether permessage-deflate was negotiated with the window that a
+// Deflater uses: whether c takes compressed frames of any size in WriteFrames. Send
+// compresses by itself.
+func (c *Conn) Deflates() bool { return c.window == maxWindow }
 
 // Deflater compresses frames for connections that Deflates, on the worker of c: one for
 // all of the worker's connections. It is nil, which compresses nothing, when compression
@@ -201,7 +202,7 @@ func (c *Conn) settle() {
 
 // limits are those of what c may receive.
 func (c *Conn) limits() *frame.Limits {
-	if c.is(deflates) {
+	if c.window > 0 {
 		return &c.loop.srv.deflating
 	}
 	return &c.loop.srv.limits

@@ -98,6 +98,20 @@ func TestDeflatingEcho(t *testing.T) {
 	other.expectClose(1002, "reserved bit set")
 }
 
+// Whoever asks for a small window gets messages compressed that fit in it, since these
+// cannot refer to more, and larger ones as they are; and may send compressed.
+func TestSmallWindow(t *testing.T) {
+	x := start(t, setup{})
+	c := x.connect("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9")
+	fits, larger := strings.Repeat("x", 512), strings.Repeat("x", 513)
+	c.write(append(packed(fits), packed(larger)...))
+	c.expectPacked(fits)
+	c.expect(ws.OpText, larger)
+	if c.at.Deflates() {
+		t.Error("it takes compressed frames of any size")
+	}
+}
+
 // Between messages a connection that compresses is as small as any other, even in the
 // middle of one that is only begun and dropped.
 func TestDeflatingIdle(t *testing.T) {

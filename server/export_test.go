@@ -64,10 +64,7 @@ func HeadEnd(b []byte, from int) int { return headEnd(b, from) }
 
 // Negotiate is the negotiation of extensions: the answer's value.
 func Negotiate(list []byte) (answer string, ok bool) {
-	h, ok := negotiate(list)
-	if h == nil {
-		return "", ok
-	}
-	line := strings.TrimSuffix(string(h.(ws.HandshakeHeaderString)), "\r\n")
+	agreed, ok := negotiate(list)
+	line := strings.TrimSuffix(string(agreed.answer.(ws.HandshakeHeaderString)), "\r\n")
 	return strings.TrimPrefix(line, "Sec-WebSocket-Extensions: "), ok
 }

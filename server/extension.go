@@ -1,34 +1,49 @@
 package server
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/gobwas/ws"
 )
 
-// deflateTerms is what the answer to an upgrade says of permessage-deflate. Neither
-// side's messages refer to earlier ones: so one compressed frame serves a whole
-// room, and nothing is kept for an idle connection (RFC 7692, section 7.1.1; a
-// server may ask this of a client that did not offer it).
-const deflateTerms = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+// extension is what was agreed on: permessage-deflate or nothing. Neither side's
+// messages refer to earlier ones: so one compressed frame serves a whole room, and
+// nothing is kept for an idle connection (RFC 7692, section 7.1.1; a server may ask
+// this of a client that did not offer it).
+type extension struct {
+	window uint8              // how far back a message that is sent may refer, as a power of two; 0: nothing was agreed on
+	answer ws.HandshakeHeader // a line of the answer to the upgrade; ws.Upgrader wants one in any case
+}
 
-// The answers. ws.Upgrader wants one in any case.
+const (
+	deflateTerms = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	minWindow    = 8
+	maxWindow    = 15 // RFC 1951's own, when nothing is said
+)
+
 var (
-	noExtension ws.HandshakeHeader = ws.HandshakeHeaderString("")
-	agreed      ws.HandshakeHeader = ws.HandshakeHeaderString(deflateTerms + "\r\n")
-	// A window that was asked for must be repeated: section 7.1.2.1.
-	agreedWindow ws.HandshakeHeader = ws.HandshakeHeaderString(deflateTerms + "; server_max_window_bits=15\r\n")
+	noExtension = extension{0, ws.HandshakeHeaderString("")}
+	deflateOnly = extension{maxWindow, ws.HandshakeHeaderString(deflateTerms + "\r\n")}
+	// deflateWithin are the answers to an offer that names a window, which must be
+	// repeated: section 7.1.2.1.
+	deflateWithin = func() (all [maxWindow + 1]extension) {
+		for n := range all {
+			all[n] = extension{uint8(n), ws.HandshakeHeaderString(fmt.Sprintf("%s; server_max_window_bits=%d\r\n", deflateTerms, n))}
+		}
+		return all
+	}()
 )
 
 // negotiate reads the values of Sec-WebSocket-Extensions, joined by commas, and takes
 // the first offer of permessage-deflate that is acceptable. Offers of anything else,
-// and offers with parameters that cannot be met or are wrong, are declined by not
-// being answered (RFC 7692, section 5.1). ok is false for what is no list of
-// extensions at all, which has to fail the handshake (RFC 6455, section 9.1).
+// and offers with parameters that are wrong, are declined by not being answered
+// (RFC 7692, section 5.1). ok is false for what is no list of extensions at all,
+// which has to fail the handshake (RFC 6455, section 9.1).
 //
 // It goes through the list once.
-func negotiate(list []byte) (answer ws.HandshakeHeader, ok bool) {
-	answer = noExtension
+func negotiate(list []byte) (agreed extension, ok bool) {
+	agreed = noExtension
 	s := scanner{text: list}
 	for s.skip(); s.at < len(list); {
 		if s.next(',') {
@@ -36,31 +51,31 @@ func negotiate(list []byte) (answer ws.HandshakeHeader, ok bool) {
 		}
 		name, ok := s.token()
 		if !ok {
-			return nil, false
+			return noExtension, false
 		}
 		o := offer{declined: string(name) != "permessage-deflate"}
 		for s.next(';') {
 			name, value, ok := s.param()
 			if !ok {
-				return nil, false
+				return noExtension, false
 			}
 			o.param(name, value)
 		}
 		if !s.next(',') && s.at < len(list) {
-			return nil, false
+			return noExtension, false
 		}
-		if answer == noExtension && !o.declined {
-			answer = o.answer()
+		if agreed.window == 0 && !o.declined {
+			agreed = o.accept()
 		}
 	}
-	return answer, true
+	return agreed, true
 }
 
 // offer is one offer of permessage-deflate.
 type offer struct {
 	declined bool
 	seen     uint8 // parameters, one bit each: a second one is an error
-	window   bool  // server_max_window_bits
+	window   uint8 // server_max_window_bits; 0 when it was not named
 }
 
 // param takes a parameter: RFC 7692, section 7.1. value is nil when there is none.
@@ -73,29 +88,29 @@ func (o *offer) param(name, value []byte) {
 	case "client_no_context_takeover":
 		bit, good = 2, value == nil
 	case "server_max_window_bits":
-		// A smaller window would need frames of its own.
-		bit, good = 4, string(value) == "15"
-		o.window = true
+		bit = 4
+		o.window, good = parseWindow(value)
 	case "client_max_window_bits":
 		// A hint, or only the word that it may be limited: it need not be, since
 		// the inflater takes any window.
-		bit, good = 8, value == nil || isWindow(value)
+		_, good = parseWindow(value)
+		bit, good = 8, good || value == nil
 	}
 	o.declined = o.declined || !good || o.seen&bit != 0
 	o.seen |= bit
 }
 
-// isWindow checks a number of 8 to 15 without a leading zero.
-func isWindow(b []byte) bool {
+// parseWindow reads a number of 8 to 15 without a leading zero.
+func parseWindow(b []byte) (bits uint8, ok bool) {
 	n, err := strconv.ParseUint(string(b), 10, 8)
-	return err == nil && n >= 8 && n <= 15 && b[0] != '0'
+	return uint8(n), err == nil && n >= minWindow && n <= maxWindow && b[0] != '0'
 }
 
-func (o *offer) answer() ws.HandshakeHeader {
-	if o.window {
-		return agreedWindow
+func (o *offer) accept() extension {
+	if o.window == 0 {
+		return deflateOnly
 	}
-	return agreed
+	return deflateWithin[o.window]
 }
 
 // scanner cuts a header's value: RFC 6455, section 9.1.

@@ -13,6 +13,7 @@ import (
 const (
 	plainTerms  = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	windowTerms = plainTerms + "; server_max_window_bits=15"
+	smallTerms  = plainTerms + "; server_max_window_bits="
 )
 
 // offers are values of Sec-WebSocket-Extensions with the answer that they deserve:
@@ -20,7 +21,7 @@ const (
 var offers = []struct{ name, offer, want string }{
 	{"plain", "permessage-deflate", plainTerms},
 	{"as Chromium and npm's ws say it", "permessage-deflate; client_max_window_bits", plainTerms},
-	{"as Python's websockets says it", "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12", ""},
+	{"windows of 4 KiB", "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12", smallTerms + "12"},
 	{"all that can be asked for", "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=15; client_max_window_bits=8", windowTerms},
 	{"nothing", "", ""},
 	{"white space", " \t", ""},
@@ -34,8 +35,10 @@ var offers = []struct{ name, offer, want string }{
 	{"value for server_no_context_takeover", "permessage-deflate; server_no_context_takeover=1", ""},
 	{"value for client_no_context_takeover", "permessage-deflate; client_no_context_takeover=true", ""},
 	{"server_max_window_bits without a value", "permessage-deflate; server_max_window_bits", ""},
-	{"server window 14", "permessage-deflate; server_max_window_bits=14", ""},
-	{"server window 8", "permessage-deflate; server_max_window_bits=8", ""},
+	{"server window 14", "permessage-deflate; server_max_window_bits=14", smallTerms + "14"},
+	{"server window 8", "permessage-deflate; server_max_window_bits=8", smallTerms + "8"},
+	{"server window 7", "permessage-deflate; server_max_window_bits=7", ""},
+	{"server window 9", "permessage-deflate; server_max_window_bits=9", smallTerms + "9"},
 	{"server window 16", "permessage-deflate; server_max_window_bits=16", ""},
 	{"server window 015", "permessage-deflate; server_max_window_bits=015", ""},
 	{"server window -15", "permessage-deflate; server_max_window_bits=-15", ""},
@@ -58,8 +61,8 @@ var offers = []struct{ name, offer, want string }{
 	{"permessage-bzip2", "permessage-bzip2", ""},
 	{"another case", "Permessage-Deflate", ""},
 	{"another before", "x-mux; max-channels=4, permessage-deflate", plainTerms},
-	{"a bad offer before", "permessage-deflate; server_max_window_bits=10, permessage-deflate; server_max_window_bits=15", windowTerms},
-	{"a bad offer behind", "permessage-deflate, permessage-deflate; server_max_window_bits=10", plainTerms},
+	{"a bad offer before", "permessage-deflate; server_max_window_bits=16, permessage-deflate; server_max_window_bits=15", windowTerms},
+	{"a bad offer behind", "permessage-deflate, permessage-deflate; server_max_window_bits=16", plainTerms},
 	{"the first of two", "permessage-deflate; server_max_window_bits=15, permessage-deflate", windowTerms},
 	{"the second of three", "permessage-deflate; a, permessage-deflate, permessage-deflate; server_max_window_bits=15", plainTerms},
 	{"only bad ones", "permessage-deflate; a, permessage-deflate; b=c", ""},
@@ -102,7 +105,7 @@ func TestNegotiation(t *testing.T) {
 				return
 			}
 			got := c.accepted()["Sec-Websocket-Extensions"]
-			if at := await(t, x.app.opened); at.Deflates() != (test.want != "") {
+			if at := await(t, x.app.opened); at.Deflates() != (test.want == plainTerms || test.want == windowTerms) {
 				t.Errorf("negotiated: %v", at.Deflates())
 			}
 			if test.want == "" && got != nil || test.want != "" && !slices.Equal(got, []string{test.want}) {
@@ -160,21 +163,23 @@ func acceptable(offer string) (answer string) {
 	if unquote.Replace(name) != "permessage-deflate" {
 		return ""
 	}
-	allowed := regexp.MustCompile(`^((server|client)_no_context_takeover|server_max_window_bits=15|client_max_window_bits(=([89]|1[0-5]))?)$`)
-	seen := map[string]bool{}
+	allowed := regexp.MustCompile(`^((server|client)_no_context_takeover|server_max_window_bits=([89]|1[0-5])|client_max_window_bits(=([89]|1[0-5]))?)$`)
+	seen, window := map[string]bool{}, ""
 	for p := range strings.SplitSeq(params, ";") {
 		if params == "" {
 			break
 		}
 		p = unquote.Replace(p)
-		name, _, _ := strings.Cut(p, "=")
+		name, value, _ := strings.Cut(p, "=")
 		if !allowed.MatchString(p) || seen[name] {
 			return ""
 		}
-		seen[name] = true
+		if seen[name] = true; name == "server_max_window_bits" {
+			window = value
+		}
 	}
-	if seen["server_max_window_bits"] {
-		return windowTerms
+	if window != "" {
+		return smallTerms + window
 	}
 	return plainTerms
 }

@@ -71,7 +71,7 @@ func (c *Conn) answer(b, tail []byte) {
 		return
 	}
 	r, ok := h.request()
-	extension, valid := negotiate(h.extensions.text)
+	agreed, valid := negotiate(h.extensions.text)
 	switch {
 	case !ok, !valid:
 		status = 400
@@ -87,9 +87,9 @@ func (c *Conn) answer(b, tail []byte) {
 		return
 	}
 	if s.cfg.Compression == CompressionOff {
-		extension = noExtension
+		agreed = noExtension
 	}
-	if c.upgrade(b, r, extension) && len(tail) > 0 {
+	if c.upgrade(b, r, agreed) && len(tail) > 0 {
 		c.feed(tail)
 	}
 }
@@ -118,10 +118,10 @@ func (h *head) request() (*Request, bool) {
 
 // upgrade runs ws.Upgrader on the head in memory, queues its answer and opens
 // c. It reports whether c is open then.
-func (c *Conn) upgrade(b []byte, r *Request, extension ws.HandshakeHeader) bool {
+func (c *Conn) upgrade(b []byte, r *Request, agreed extension) bool {
 	l := c.loop
 	u := &l.upgrader
-	u.in, u.out, u.protocol, u.extension = b, l.cork, "", extension
+	u.in, u.out, u.protocol, u.extension = b, l.cork, "", agreed.answer
 	if slices.Contains(r.Protocols, r.Protocol) {
 		u.protocol = r.Protocol
 	}
@@ -139,9 +139,7 @@ func (c *Conn) upgrade(b []byte, r *Request, extension ws.HandshakeHeader) bool 
 	e.head = nil
 	c.state = open
 	c.flags |= heard
-	if extension != noExtension {
-		c.flags |= deflates
-	}
+	c.window = agreed.window
 	l.seatNow(c)
 	l.srv.counts.opened.Add(1)
 	l.srv.handler.Open(c, r)

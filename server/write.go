@@ -30,9 +30,11 @@ func (c *Conn) Send(op ws.OpCode, payload []byte) bool {
 	return true
 }
 
-// appendFrame encodes a message as c takes it.
+// appendFrame encodes a message as c takes it. A message that is no larger than the
+// window cannot refer to what is outside of it; a larger one goes out uncompressed
+// when the peer has asked for a small window, which hardly one does.
 func (c *Conn) appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
-	if c.Deflates() {
+	if c.Deflates() || c.window > 0 && len(payload) <= 1<<c.window {
 		if b, ok := c.loop.deflater.Append(dst, op, payload); ok {
 			return b
 		}
