@@ -306,3 +306,24 @@ func TestInflatingFollowsTheMessage(t *testing.T) {
 		}
 	}
 }
+
+// A buffer grows to one byte above the limit at most, and a large one goes to the
+// collector with its message, not to the pool.
+func TestInflaterBuffers(t *testing.T) {
+	const limit = 300_000
+	lim := frame.Limits{Frame: limit, Message: limit, Deflate: true}
+	var d frame.Decoder
+	for _, c := range []struct{ size, held int }{
+		{limit - 20_000, limit + 50_000},
+		{10, 200_000}, // what a pooled inflater may have kept
+	} {
+		b := client(fin|rsv1|binData, deflated(6, strings.Repeat("x", c.size)))
+		if m, _, ok, err := d.Decode(b, &lim); !ok || err != nil || len(m.Payload) != c.size {
+			t.Fatal(ok, err)
+		}
+		if held := d.Held(); held > c.held {
+			t.Errorf("%d bytes held for %d, want %d at most", held, c.size, c.held)
+		}
+		d.Decode(nil, &lim)
+	}
+}
