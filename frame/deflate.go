@@ -69,11 +69,11 @@ func NewDeflater(level int) *Deflater {
 
 // Append appends one whole compressed server frame to dst, as Append does one that is
 // not compressed. ok is false, and dst as it was, if the frame should go out
-// uncompressed: the payload has less than MinDeflate bytes or does not get smaller,
-// or op is a control opcode. It allocates only when dst has no room for the
+// uncompressed: the payload has less than MinDeflate bytes, as all of control frames
+// have, or does not get smaller. It allocates only when dst has no room for the
 // payload as it is.
 func (d *Deflater) Append(dst []byte, op ws.OpCode, payload []byte) (_ []byte, ok bool) {
-	if d == nil || len(payload) < MinDeflate || op.IsControl() {
+	if d == nil || len(payload) < MinDeflate {
 		return dst, false
 	}
 	// The frame's header cannot be larger than that of the payload as it is. When it

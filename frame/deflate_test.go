@@ -93,6 +93,9 @@ func TestDeflater(t *testing.T) {
 				t.Errorf("level %d, %s: %v", level, c.name, got)
 			}
 		}
+		for zeros := range 100 { // one of these comes out just as large as it was
+			checkDeflated(t, d, append(noise(400), make([]byte, zeros)...))
+		}
 		if _, ok := d.Append(nil, ws.OpPing, make([]byte, 125)); ok {
 			t.Error("a compressed ping")
 		}

@@ -54,9 +54,9 @@ func serve(cfg server.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("echo: ws://%s/\n", s.Addrs()[0])
 	stop, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer done()
+	fmt.Printf("echo: ws://%s/\n", s.Addrs()[0])
 	select {
 	case err = <-s.Fatal():
 		return err
