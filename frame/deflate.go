@@ -87,7 +87,7 @@ func (d *Deflater) Append(dst []byte, op ws.OpCode, payload []byte) (_ []byte, o
 	d.out = bounded{}
 	if err != nil {
 		d.futile.Add(1)
-		return dst[:start], false
+		return dst, false
 	}
 	packed, ok = bytes.CutSuffix(packed, syncTail)
 	if !ok {
@@ -96,7 +96,7 @@ func (d *Deflater) Append(dst []byte, op ws.OpCode, payload []byte) (_ []byte, o
 	d.messages.Add(1)
 	d.in.Add(uint64(len(payload)))
 	d.written.Add(uint64(len(packed)))
-	return append(appendHeader(dst[:start], fin|rsv1|byte(op), len(packed)), packed...), true
+	return append(appendHeader(dst, fin|rsv1|byte(op), len(packed)), packed...), true
 }
 
 // compress writes payload to d.out as a stream of its own, flushed to a byte's end.
