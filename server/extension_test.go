@@ -68,6 +68,8 @@ var offers = []struct{ name, offer, want string }{
 	{"only bad ones", "permessage-deflate; a, permessage-deflate; b=c", ""},
 	{"empty elements", " ,, permessage-deflate ,", plainTerms},
 	{"in two headers", "x-mux\r\nSec-WebSocket-Extensions: permessage-deflate", plainTerms},
+	{"in two headers, the first good", "permessage-deflate\r\nSec-WebSocket-Extensions: x-mux", plainTerms},
+	{"in two headers, the first no list", "permessage-deflate;\r\nSec-WebSocket-Extensions: permessage-deflate", "400"},
 	{"in two headers, the first bad", "permessage-deflate; a\r\nsec-websocket-extensions: permessage-deflate; server_max_window_bits=15", windowTerms},
 	{"in two headers, the first empty", "\r\nsec-websocket-extensions: permessage-deflate", plainTerms},
 	{"many", strings.Repeat("a,", 1500) + "permessage-deflate", plainTerms},
