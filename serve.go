@@ -36,6 +36,7 @@ type serveCmd struct {
 	AllowOrigin []string      `placeholder:"ORIGIN" help:"Another origin whose pages may connect, such as https://chat.example; * for all. Repeatable."`
 	MaxConns    int           `default:"0" help:"Connections served at a time; 0 is what the open-file limit allows."`
 	MaxMessage  int64         `default:"65536" placeholder:"BYTES" help:"Largest message."`
+	Compression string        `default:"on" enum:"on,off" help:"Take and send compressed messages (permessage-deflate): on or off."`
 	Ping        time.Duration `default:"25s" help:"How often a connection is looked at; one that stays silent for two to three of these is closed."`
 	Drain       time.Duration `default:"10s" help:"Deadline for closing connections on SIGTERM."`
 	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
@@ -163,8 +164,13 @@ func (cmd *serveCmd) server(kernel poller.Kernel, log *slog.Logger, files int) s
 	} else if cmd.MaxConns > 0 {
 		conns = cmd.MaxConns
 	}
+	compression := 0 // the server's default
+	if cmd.Compression == "off" {
+		compression = server.CompressionOff
+	}
 	return server.Config{
-		Listen: cmd.Listen, Workers: cmd.workers(), Kernel: kernel, Log: log,
+		Compression: compression,
+		Listen:      cmd.Listen, Workers: cmd.workers(), Kernel: kernel, Log: log,
 		MaxConns: conns, RefuseConns: refusedConns, MaxMessageBytes: cmd.MaxMessage,
 		PingPeriod: cmd.Ping, DrainTime: cmd.Drain / 3, AllowOrigins: cmd.AllowOrigin,
 	}

@@ -14,7 +14,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 )
 
 func TestBanner(t *testing.T) {
@@ -92,6 +94,7 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--window=100"}, code: 2, says: "--window"},
 		{args: []string{"--history-count=-1"}, code: 2, says: "negative"},
 		{args: []string{"--log-level=loud"}, code: 2, says: "--log-level"},
+		{args: []string{"--compression=maybe"}, code: 2, says: "--compression"},
 		{args: []string{"--slow-consumer=wait"}, code: 2, says: "--slow-consumer"},
 		{env: []string{"THRONG_WORKERS=many"}, code: 2, says: "workers"},
 		{env: []string{"THRONG_LISTEN=nonsense"}, code: 2, says: "bad address"},
@@ -350,5 +353,27 @@ func TestEcho(t *testing.T) {
 			}
 			p.stopped()
 		})
+	}
+}
+
+// Both servers agree to compress unless they are told not to.
+func TestCompressionFlag(t *testing.T) {
+	offer := ws.Dialer{Extensions: []httphead.Option{wsflate.DefaultParameters.Option()}, Timeout: patience}
+	for _, c := range []struct {
+		flag string
+		want int
+	}{{"--max-message=1000", 1}, {"--compression=off", 0}} {
+		p := serve(t, nil, "--listen=127.0.0.1:0", "--admin=", c.flag)
+		e := launch(t, command(t, echo, nil, "--listen=127.0.0.1:0", c.flag), `^echo: ws://`)
+		for _, url := range []string{p.one("WebSocket"), strings.TrimPrefix(e.banner[0], "echo: ")} {
+			conn, _, hs, err := offer.Dial(t.Context(), url)
+			must(t, err)
+			conn.Close()
+			if len(hs.Extensions) != c.want {
+				t.Errorf("%s, %s: answered %v", c.flag, url, hs.Extensions)
+			}
+		}
+		e.stopped()
+		p.stopped()
 	}
 }

@@ -32,7 +32,8 @@ type Decoder struct {
 // that an idle Decoder holds no memory.
 //
 // A frame inside src that is a message by itself is unmasked and yielded there:
-// src is modified. Anything else is copied as it comes. An err is always an
+// src is modified. Anything else is copied as it comes, and what is compressed is
+// inflated when it is complete. An err is always an
 // Error. It ends the stream, as a close frame does: nothing that follows may be
 // decoded. Nothing is held after an error.
 func (d *Decoder) Decode(src []byte, lim *Limits) (m Message, n int, ok bool, err error) {
@@ -42,7 +43,7 @@ func (d *Decoder) Decode(src []byte, lim *Limits) (m Message, n int, ok bool, er
 	for n < len(src) && m.Op == 0 && err == nil {
 		var took int
 		if d.part.inPayload() {
-			m, took, err = d.part.fill(src[n:])
+			m, took, err = d.part.fill(src[n:], lim)
 		} else {
 			m, took, err = d.frame(src[n:], lim)
 		}
@@ -56,12 +57,16 @@ func (d *Decoder) Decode(src []byte, lim *Limits) (m Message, n int, ok bool, er
 }
 
 // Held is the memory, in bytes, that is held for what has not arrived completely,
-// and for the last message if it came in parts.
+// and for the last message if it came in parts or compressed.
 func (d *Decoder) Held() int {
 	if d.part == nil {
 		return 0
 	}
-	return partialSize + cap(d.part.buf)
+	held := partialSize + cap(d.part.buf)
+	if f := d.part.inflater; f != nil {
+		held += cap(f.in) + cap(f.out) + window
+	}
+	return held
 }
 
 // Reset gives everything back and makes the Decoder as new. It is called when the
@@ -76,7 +81,7 @@ func (d *Decoder) Reset() {
 // frame takes a header, or the rest of one, and what src has of its payload. The
 // zero Message means that no message is complete.
 func (d *Decoder) frame(src []byte, lim *Limits) (m Message, n int, err error) {
-	h, n, err := d.header(src)
+	h, n, err := d.header(src, lim.Deflate)
 	if err != nil || h == (ws.Header{}) {
 		return m, n, err
 	}
@@ -88,26 +93,31 @@ func (d *Decoder) frame(src []byte, lim *Limits) (m Message, n int, err error) {
 	if h.Fin && h.OpCode != ws.OpContinuation && h.Length <= int64(len(rest)) {
 		payload := rest[:h.Length:h.Length]
 		ws.Cipher(payload, h.Mask, 0)
-		m = Message{h.OpCode, payload}
-		return m, n + len(payload), checkPayload(m)
+		n += len(payload)
+		if compressed(h) {
+			m, err = d.pending().inflate(h.OpCode, payload, lim)
+			return m, n, err
+		}
+		m = Message{Op: h.OpCode, Payload: payload}
+		return m, n, checkPayload(m)
 	}
 	p := d.pending()
 	p.begin(h)
-	m, took, err := p.fill(rest)
+	m, took, err := p.fill(rest, lim)
 	return m, n + took, err
 }
 
 // header takes the bytes of a header. They are read where they lie if all of
 // them are there, and gathered otherwise. While one is missing it takes all of src,
 // and h is the zero Header.
-func (d *Decoder) header(src []byte) (h ws.Header, n int, err error) {
+func (d *Decoder) header(src []byte, deflate bool) (h ws.Header, n int, err error) {
 	if d.part == nil || d.part.headLen == 0 {
-		h, n, err = readHeader(src, d.part.open())
+		h, n, err = readHeader(src, d.part.open(), deflate)
 		if n > 0 || err != nil {
 			return h, n, err
 		}
 	}
-	return d.pending().gather(src)
+	return d.pending().gather(src, deflate)
 }
 
 // pending is the part that holds what is incomplete, taken from the pool if
@@ -119,7 +129,7 @@ func (d *Decoder) pending() *partial {
 	return d.part
 }
 
-// checkPayload judges a message that came in one frame.
+// checkPayload judges a message that is there whole.
 func checkPayload(m Message) error {
 	switch m.Op {
 	case ws.OpText:

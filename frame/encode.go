@@ -16,21 +16,23 @@ func Append(dst []byte, op ws.OpCode, payload []byte) []byte {
 	if op.IsControl() && len(payload) > ws.MaxControlFramePayloadSize {
 		panic("frame: control payload over 125 bytes")
 	}
-	const fin = 0x80
 	n := len(payload)
 	dst = slices.Grow(dst, ws.HeaderSize(ws.Header{Length: int64(n)})+n)
-	dst = append(dst, fin|byte(op))
+	return append(appendHeader(dst, fin|byte(op), n), payload...)
+}
+
+const fin = 0x80 // in a header's first byte: the message's last frame
+
+// appendHeader appends a server's header: its first byte and the payload's length.
+func appendHeader(dst []byte, first byte, length int) []byte {
 	switch {
-	case n < 126:
-		dst = append(dst, byte(n))
-	case n <= math.MaxUint16:
-		dst = append(dst, 126)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(n))
+	case length < 126:
+		return append(dst, first, byte(length))
+	case length <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, first, 126), uint16(length))
 	default:
-		dst = append(dst, 127)
-		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
+		return binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(length))
 	}
-	return append(dst, payload...)
 }
 
 // Boundary is the first frame end at or after n bytes of frames, a run of whole

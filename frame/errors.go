@@ -8,7 +8,7 @@ type Error uint8
 
 // The violations, each with the sections of RFC 6455 that forbid it.
 const (
-	ErrReservedBits      Error = iota + 1 // RSV1, RSV2 or RSV3 set without an extension: 5.2
+	ErrReservedBits      Error = iota + 1 // RSV1, RSV2 or RSV3 set where no extension allows it: 5.2
 	ErrReservedOpCode                     // opcode 3-7 or 11-15: 5.2
 	ErrUnmasked                           // a frame from a client without a mask: 5.1
 	ErrControlFragmented                  // a control frame without FIN: 5.5
@@ -22,6 +22,7 @@ const (
 	ErrUTF8                               // a text or a close reason that is not UTF-8: 8.1
 	ErrClosePayload                       // a close payload of one byte: 5.5.1
 	ErrCloseCode                          // a close code that may not be sent: 7.4
+	ErrDeflate                            // a compressed message that cannot be inflated: RFC 7692 7.2.2
 )
 
 var errorTexts = [...]string{
@@ -39,18 +40,21 @@ var errorTexts = [...]string{
 	ErrUTF8:              "invalid UTF-8",
 	ErrClosePayload:      "close payload of one byte",
 	ErrCloseCode:         "close code may not be sent",
+	ErrDeflate:           "invalid compressed data",
 }
 
 // Error says what the peer did, in words that may be sent as a close reason.
 func (e Error) Error() string { return errorTexts[e] }
 
 // Code is the close code that tells the peer: 1009 where a limit was passed,
-// 1007 for bytes that are not UTF-8, 1002 for everything else.
+// 1007 for bytes that are not UTF-8 or not DEFLATE (RFC 7692 names no code for
+// these; they are "data that was not consistent with the type of the message", RFC
+// 6455 7.4.1), 1002 for everything else.
 func (e Error) Code() ws.StatusCode {
 	switch e {
 	case ErrTooBig, ErrFragments:
 		return ws.StatusMessageTooBig
-	case ErrUTF8:
+	case ErrUTF8, ErrDeflate:
 		return ws.StatusInvalidFramePayloadData
 	default:
 		return ws.StatusProtocolError

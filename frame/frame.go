@@ -1,6 +1,6 @@
-// Package frame is RFC 6455 on bytes in memory. It knows no socket: bytes that
-// arrived go in and complete messages come out, payloads go in and frames ready
-// to be sent come out.
+// Package frame is RFC 6455 and RFC 7692 on bytes in memory. It knows no socket:
+// bytes that arrived go in and complete messages come out, payloads go in and
+// frames ready to be sent come out.
 //
 // Its one idea: a frame that has arrived whole is yielded where it lies, unmasked
 // in place, without a copy or an allocation. Only what arrives in parts is
@@ -22,6 +22,9 @@
 //     first two bytes, lengths and limits on the header alone, text at its first
 //     bad byte, even in the middle of a frame. The same bytes give the same
 //     messages and the same error however they are split.
+//   - A compressed message is gathered as it came and inflated when it is complete:
+//     to one byte more than the limit at most, in a buffer that goes back to a pool
+//     with the message. It is then judged like any other.
 //   - A violation is an Error, which names its close code. It ends the stream.
 //   - A Message is valid until the next call on its Decoder.
 //
@@ -38,6 +41,10 @@ type Limits struct {
 	Frame     int64 // payload bytes of one data frame
 	Message   int64 // payload bytes of one message, summed over its fragments
 	Fragments int   // frames of one message, 0 for any number
+	// Deflate says that permessage-deflate was negotiated. Message then bounds what
+	// a message is inflated to; what arrives of a compressed one may be larger by
+	// as much as compression can enlarge it (an eighth and some bytes).
+	Deflate bool
 }
 
 // Message is a complete data message (ws.OpText, ws.OpBinary) or a control
@@ -48,4 +55,6 @@ type Message struct {
 	// until the next call of Decode or Reset. Text is valid UTF-8; a close
 	// payload is one that ParseClose accepts.
 	Payload []byte
+	// Packed is the size of the payload as it came, if it came compressed; else 0.
+	Packed int
 }

@@ -2,7 +2,10 @@ package frame_test
 
 import (
 	"bytes"
+	"compress/flate"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -163,6 +166,70 @@ func FuzzBoundary(f *testing.F) {
 		i, _ := slices.BinarySearch(ends, at)
 		if got := frame.Boundary(frames, at); got != ends[i] {
 			t.Fatalf("Boundary(%d) is %d, want %d", at, got, ends[i])
+		}
+	})
+}
+
+// reference inflates a message with the standard library: block after block, of
+// which each final one begins another stream with the window of the last.
+func reference(packed []byte) (out []byte, ok bool) {
+	const end = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+	src := bytes.NewReader(append(bytes.Clone(packed), end...))
+	for {
+		more, err := io.ReadAll(flate.NewReaderDict(src, out[max(0, len(out)-32<<10):]))
+		if out = append(out, more...); err != nil {
+			return nil, false
+		}
+		if src.Len() == 0 || src.Len() == len(end) {
+			return out, true
+		}
+	}
+}
+
+// FuzzInflate: a compressed message, whole and in fragments, is what the standard
+// library inflates it to, or refused where that refuses it or it is too large.
+func FuzzInflate(f *testing.F) {
+	long := strings.Repeat("All human beings are born free. ", 40)
+	for _, s := range []string{
+		"", "\x00", "\x03\x00", "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+		stored(1, "Hello") + "\x02\x13\x00\x00", stored(0, long) + "\x00", deflated(9, long), deflated(flate.HuffmanOnly, long, long), finished(long) + finished("two"),
+	} {
+		f.Add([]byte(s), uint(len(s)/2))
+	}
+	lim := frame.Limits{Frame: 1 << 20, Message: 64 << 10, Deflate: true}
+	f.Fuzz(func(t *testing.T, packed []byte, cut uint) {
+		packed = packed[:min(len(packed), 4<<10)]
+		want, ok := reference(packed)
+		at := int(cut % uint(len(packed)+1))
+		for _, b := range [][]byte{
+			client(fin|rsv1|binData, string(packed)),
+			join(client(rsv1|binData, string(packed[:at])), client(fin|cont, string(packed[at:]))),
+		} {
+			switch r := decode(t, lim, b); {
+			case r.err == frame.ErrTooBig && (!ok || len(want) > 64<<10):
+			case r.err == frame.ErrDeflate && !ok:
+			case r.err == nil && ok && slices.Equal(r.messages, []message{{binData, string(want)}}):
+			default:
+				t.Fatalf("%x gives %+v, want %d bytes %v", packed, r, len(want), ok)
+			}
+		}
+	})
+}
+
+// FuzzDeflate: what Append compresses is what the standard library inflates to the
+// payload, and smaller; and nothing that was before it in the buffer changes.
+func FuzzDeflate(f *testing.F) {
+	f.Add([]byte("All human beings are born free. "), uint(100), byte(1))
+	f.Add([]byte("x"), uint(70_000), byte(9))
+	f.Add([]byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"), uint(127), byte(4))
+	f.Fuzz(func(t *testing.T, seed []byte, size uint, level byte) {
+		payload := make([]byte, size%(80<<10))
+		for i := 0; i < len(payload) && len(seed) > 0; i += len(seed) {
+			copy(payload[i:], seed)
+		}
+		d := frame.NewDeflater(1 + int(level)%9)
+		for range 2 { // and again, with the writer that is there
+			checkDeflated(t, d, payload)
 		}
 	})
 }

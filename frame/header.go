@@ -10,8 +10,8 @@ import (
 // readHeader reads and judges the header at the start of p. n is its size, or 0
 // while bytes of it are missing. Its first two bytes are judged even then, and
 // always before the others, so that a split cannot change the verdict. open says
-// that a fragmented message is unfinished.
-func readHeader(p []byte, open bool) (h ws.Header, n int, err error) {
+// that a fragmented message is unfinished, deflate that messages may be compressed.
+func readHeader(p []byte, open, deflate bool) (h ws.Header, n int, err error) {
 	if len(p) < ws.MinHeaderSize {
 		return h, 0, nil
 	}
@@ -22,7 +22,7 @@ func readHeader(p []byte, open bool) (h ws.Header, n int, err error) {
 		Masked: p[1]&0x80 != 0,
 		Length: int64(p[1] & 0x7f),
 	}
-	if err := checkStart(h, open); err != nil {
+	if err := checkStart(h, open, deflate); err != nil {
 		return h, 0, err
 	}
 	length, n := payloadLength(p)
@@ -43,12 +43,12 @@ func readHeader(p []byte, open bool) (h ws.Header, n int, err error) {
 
 // checkStart judges what a header's first two bytes say. h.Length is the
 // seven-bit length, so 126 and 127 stand for lengths over 125.
-func checkStart(h ws.Header, open bool) error {
+func checkStart(h ws.Header, open, deflate bool) error {
 	switch control := h.OpCode.IsControl(); {
 	// "MUST be 0 unless an extension is negotiated that defines meanings for
-	// non-zero values." (5.2) permessage-deflate will let RSV1 pass here, on the
-	// first frame of a data message.
-	case h.Rsv != 0:
+	// non-zero values." (5.2) permessage-deflate defines RSV1 for the first frame
+	// of a data message, and for no other (RFC 7692 6).
+	case h.Rsv != 0 && !(deflate && compressed(h) && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary)):
 		return ErrReservedBits
 	case h.OpCode.IsReserved():
 		return ErrReservedOpCode
@@ -71,6 +71,9 @@ func checkStart(h ws.Header, open bool) error {
 	}
 	return nil
 }
+
+// compressed reports whether RSV1, and no other reserved bit, is set.
+func compressed(h ws.Header) bool { return h.Rsv == rsv1>>4 }
 
 // payloadLength reads the length in the header at the start of p. n is the
 // number of bytes up to its end, or 0 while some of them are missing.

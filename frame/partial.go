@@ -26,6 +26,7 @@ type partial struct {
 
 	// The data message that is arriving.
 	op        ws.OpCode // OpContinuation when there is none
+	deflated  bool      // it is compressed
 	fragments int       // frames of it that were begun
 	checked   int       // bytes of its text that are known to be whole runes
 
@@ -34,6 +35,9 @@ type partial struct {
 	// append: to no more than twice what arrived (or what the pool had kept), and
 	// in linear time.
 	buf []byte
+
+	// What the last message was inflated with, and lies in; else nil.
+	inflater *inflater
 }
 
 var partials = sync.Pool{New: func() any { return new(partial) }}
@@ -41,6 +45,9 @@ var partials = sync.Pool{New: func() any { return new(partial) }}
 // release gives p back to the pool. Large buffers go to the garbage collector:
 // a pool of them would be memory that no connection answers for.
 func (p *partial) release() {
+	if p.inflater != nil {
+		p.inflater.release()
+	}
 	buf := p.buf[:0]
 	if cap(buf) > keepBuf {
 		buf = nil
@@ -66,13 +73,19 @@ func (p *partial) admit(h ws.Header, lim *Limits) error {
 		return nil
 	}
 	var size, fragments = int64(0), 0
+	deflated := compressed(h)
 	if p != nil {
 		size, fragments = int64(len(p.buf)), p.fragments
+		deflated = deflated || p.deflated
+	}
+	frame, message := lim.Frame, lim.Message
+	if deflated {
+		frame, message = deflateBound(frame), deflateBound(message)
 	}
 	switch {
 	// A difference cannot overflow here; the sum of both lengths could
 	// (CVE-2020-27813).
-	case h.Length > lim.Frame, h.Length > lim.Message-size:
+	case h.Length > frame, h.Length > message-size:
 		return ErrTooBig
 	case lim.Fragments > 0 && fragments >= lim.Fragments:
 		return ErrFragments
@@ -82,9 +95,9 @@ func (p *partial) admit(h ws.Header, lim *Limits) error {
 
 // gather takes bytes of a header that src does not hold whole. Until the last one
 // came it takes all of src and returns the zero Header.
-func (p *partial) gather(src []byte) (h ws.Header, n int, err error) {
+func (p *partial) gather(src []byte, deflate bool) (h ws.Header, n int, err error) {
 	n = copy(p.head[p.headLen:], src)
-	h, size, err := readHeader(p.head[:p.headLen+n], p.open())
+	h, size, err := readHeader(p.head[:p.headLen+n], p.open(), deflate)
 	if err != nil || size == 0 {
 		p.headLen += n
 		return ws.Header{}, n, err
@@ -101,14 +114,14 @@ func (p *partial) begin(h ws.Header) {
 		return
 	}
 	if h.OpCode != ws.OpContinuation {
-		p.op = h.OpCode
+		p.op, p.deflated = h.OpCode, compressed(h)
 	}
 	p.fragments++
 }
 
 // fill takes what src has of the frame's payload, and yields the message that
 // this completes, if any.
-func (p *partial) fill(src []byte) (m Message, n int, err error) {
+func (p *partial) fill(src []byte, lim *Limits) (m Message, n int, err error) {
 	n = int(min(p.left, int64(len(src))))
 	old := len(p.buf)
 	p.buf = append(p.buf, src[:n]...)
@@ -117,7 +130,7 @@ func (p *partial) fill(src []byte) (m Message, n int, err error) {
 	if p.header.OpCode.IsControl() {
 		m, err = p.control()
 	} else {
-		m, err = p.data()
+		m, err = p.data(lim)
 	}
 	return m, n, err
 }
@@ -129,15 +142,20 @@ func (p *partial) control() (m Message, err error) {
 		return m, nil
 	}
 	start := len(p.buf) - int(p.header.Length)
-	m = Message{p.header.OpCode, p.buf[start:]}
+	m = Message{Op: p.header.OpCode, Payload: p.buf[start:]}
 	p.buf = p.buf[:start]
 	return m, checkPayload(m)
 }
 
 // data judges the text that arrived, and yields the message when it is complete.
-func (p *partial) data() (m Message, err error) {
+func (p *partial) data(lim *Limits) (m Message, err error) {
 	last := p.header.Fin && p.left == 0
-	if p.op == ws.OpText {
+	if last && p.deflated {
+		op := p.op
+		p.op = ws.OpContinuation
+		return p.inflate(op, p.buf, lim)
+	}
+	if p.op == ws.OpText && !p.deflated {
 		n, ok := wholeRunes(p.buf[p.checked:])
 		p.checked += n
 		if !ok || last && p.checked < len(p.buf) {
@@ -145,10 +163,21 @@ func (p *partial) data() (m Message, err error) {
 		}
 	}
 	if last {
-		m = Message{p.op, p.buf}
+		m = Message{Op: p.op, Payload: p.buf}
 		p.op = ws.OpContinuation
 	}
 	return m, nil
+}
+
+// inflate yields a compressed message that is complete.
+func (p *partial) inflate(op ws.OpCode, packed []byte, lim *Limits) (m Message, err error) {
+	p.inflater = inflaters.Get().(*inflater)
+	payload, err := p.inflater.inflate(p.inflater.copyIn(packed), lim.Message)
+	if err != nil {
+		return m, err
+	}
+	m = Message{Op: op, Payload: payload, Packed: len(packed)}
+	return m, checkPayload(m)
 }
 
 // wholeRunes counts the bytes of the whole runes in text; at most three bytes

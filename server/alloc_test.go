@@ -28,9 +28,9 @@ type wire struct {
 }
 
 // wire opens a WebSocket and takes its descriptor out of the runtime's hands.
-func (x *fixture) wire(out []byte, expected int) *wire {
+func (x *fixture) wire(out []byte, expected int, headers ...string) *wire {
 	x.Helper()
-	c := x.connect()
+	c := x.connect(headers...)
 	f, err := c.Conn.(*net.TCPConn).File()
 	must(x, err)
 	x.Cleanup(func() { f.Close() })

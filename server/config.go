@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"throng/frame"
 	"throng/poller"
 )
 
@@ -38,6 +39,11 @@ type Config struct {
 	// MaxFragments bounds the fragments of one message: 16,384.
 	MaxFragments int
 
+	// Compression is the level of permessage-deflate (RFC 7692), from 1, the fastest,
+	// to 9; CompressionOff for none. Each worker needs about 1 MB for it, from the
+	// first message that is compressed on. Default: frame.DeflateLevel.
+	Compression int
+
 	// HandshakeTimeout is for the whole head: 5 s.
 	HandshakeTimeout time.Duration
 	// PingPeriod is how often an open connection is looked at. One that was
@@ -67,12 +73,19 @@ type Config struct {
 	AllowOrigins []string
 }
 
+// CompressionOff is a Config.Compression: no extension is negotiated.
+const CompressionOff = -1
+
 // Bounds that are part of the design rather than a choice.
 const (
 	// readBudget is what one callback reads: the size of a loop's buffer.
 	readBudget = 16 << 10
 	// frameBudget is the number of frames that one callback handles.
 	frameBudget = 64
+	// inflateBudget is the number of bytes that one callback inflates, or one message
+	// more: about as long as a callback full of small messages takes. A
+	// buffer of input can hold a thousand times its size.
+	inflateBudget = 128 << 10
 	// maxOwn is what a connection's own frames may fill before it is no longer
 	// read, and before Send refuses. One message may go beyond it.
 	maxOwn = 16 << 10
@@ -103,6 +116,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxHeaders, 64)
 	def(&c.MaxMessageBytes, 64<<10)
 	def(&c.MaxFragments, 16<<10)
+	def(&c.Compression, frame.DeflateLevel)
 	def(&c.HandshakeTimeout, 5*time.Second)
 	def(&c.PingPeriod, 25*time.Second)
 	def(&c.StallTimeout, 30*time.Second)

@@ -21,7 +21,7 @@ const (
 )
 
 // flags of a connection.
-type flags uint8
+type flags uint16
 
 const (
 	blocked flags = 1 << iota // the last write was short: an edge will follow
@@ -44,13 +44,14 @@ type Conn struct {
 	Data any
 
 	// Owned by the worker.
-	loop  *loop
-	more  *extra        // nil while idle
-	input frame.Decoder // one pointer, nil between messages
-	fd    int32
-	seat  int32 // index in loop.open
-	state state
-	flags flags
+	loop   *loop
+	more   *extra        // nil while idle
+	input  frame.Decoder // one pointer, nil between messages
+	fd     int32
+	seat   int32 // index in loop.open
+	state  state
+	flags  flags
+	window uint8 // see extension
 }
 
 // extra is what a connection needs while it is not idle.
@@ -119,6 +120,16 @@ func (c *Conn) Resume() {
 	c.loop.worker.Post(func() { c.loop.contain(c, c.resume) })
 }
 
+// Deflates reports whether permessage-deflate was negotiated with the window that a
+// Deflater uses: whether c takes compressed frames of any size in WriteFrames. Send
+// compresses by itself.
+func (c *Conn) Deflates() bool { return c.window == maxWindow }
+
+// Deflater compresses frames for connections that Deflates, on the worker of c: one for
+// all of the worker's connections. It is nil, which compresses nothing, when compression
+// is off. What it does is counted in Stats.
+func (c *Conn) Deflater() *frame.Deflater { return c.loop.deflater }
+
 // Open reports whether messages can be sent and received.
 func (c *Conn) Open() bool { return c.state == open && !c.is(doomed) }
 
@@ -182,11 +193,19 @@ func (c *Conn) Ready(e poller.Event) {
 // buffer, in which the last message may have lain, and the extra.
 func (c *Conn) settle() {
 	if c.Open() {
-		_, _, _, _ = c.input.Decode(nil, &c.loop.srv.limits) // no bytes, no message
+		_, _, _, _ = c.input.Decode(nil, c.limits()) // no bytes, no message
 	} else {
 		c.input.Reset()
 	}
 	c.slim()
+}
+
+// limits are those of what c may receive.
+func (c *Conn) limits() *frame.Limits {
+	if c.window > 0 {
+		return &c.loop.srv.deflating
+	}
+	return &c.loop.srv.limits
 }
 
 // resetInput gives the decoder's buffer back, unless the handler may be looking

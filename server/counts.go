@@ -4,12 +4,15 @@ import (
 	"sync/atomic"
 
 	"github.com/gobwas/ws"
+
+	"throng/frame"
 )
 
 // counts are what the server has done since it started.
 type counts struct {
 	accepted, acceptFailures, slowHandshakes, opened, refused, plain atomic.Uint64
 	closes                                                           [4]atomic.Uint64
+	inflated, inflatedIn, inflatedOut                                atomic.Uint64
 }
 
 // Stats is a snapshot of the server's counters.
@@ -25,11 +28,20 @@ type Stats struct {
 	Broken         uint64 // ended without a close frame
 	Violations     uint64 // closed for breaking the protocol or a limit
 	Other          uint64 // closed with any other code
+
+	Deflated    frame.DeflateCounts // messages sent compressed, each counted once, however many it went to
+	Inflated    uint64              // messages that came compressed
+	InflatedIn  uint64              // their payload bytes as they came
+	InflatedOut uint64              // and after inflating
 }
 
 // Stats takes a snapshot. Any goroutine.
 func (s *Server) Stats() Stats {
 	c := &s.counts
+	var deflated frame.DeflateCounts
+	for _, l := range s.loops {
+		deflated.Add(l.deflater.Counts())
+	}
 	return Stats{
 		Conns:          s.Conns(),
 		Accepted:       c.accepted.Load(),
@@ -42,7 +54,18 @@ func (s *Server) Stats() Stats {
 		Broken:         c.closes[1].Load(),
 		Violations:     c.closes[2].Load(),
 		Other:          c.closes[3].Load(),
+		Deflated:       deflated,
+		Inflated:       c.inflated.Load(),
+		InflatedIn:     c.inflatedIn.Load(),
+		InflatedOut:    c.inflatedOut.Load(),
 	}
+}
+
+// inflate counts a message that came compressed.
+func (c *counts) inflate(m Message) {
+	c.inflated.Add(1)
+	c.inflatedIn.Add(uint64(m.Packed))
+	c.inflatedOut.Add(uint64(len(m.Payload)))
 }
 
 // close counts the reason of one connection's end.

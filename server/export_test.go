@@ -1,6 +1,11 @@
 package server
 
-import "unsafe"
+import (
+	"strings"
+	"unsafe"
+
+	"github.com/gobwas/ws"
+)
 
 // ConnSize is what an idle connection is made of.
 const ConnSize = unsafe.Sizeof(Conn{})
@@ -56,3 +61,10 @@ func ParseHead(b []byte, maxHeaders int) (Head, int) {
 
 // HeadEnd looks for the end of a head.
 func HeadEnd(b []byte, from int) int { return headEnd(b, from) }
+
+// Negotiate is the negotiation of extensions: the answer's value.
+func Negotiate(list []byte) (answer string, ok bool) {
+	agreed, ok := negotiate(list)
+	line := strings.TrimSuffix(string(agreed.answer.(ws.HandshakeHeaderString)), "\r\n")
+	return strings.TrimPrefix(line, "Sec-WebSocket-Extensions: "), ok
+}

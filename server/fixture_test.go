@@ -270,14 +270,14 @@ func (x *fixture) enter() *client {
 	return c
 }
 
-// connect opens a WebSocket.
-func (x *fixture) connect() *client {
+// connect opens a WebSocket; headers are added to the request.
+func (x *fixture) connect(headers ...string) *client {
 	x.Helper()
 	c := x.dial()
 	if x.kernel != nil {
 		c.fd = await(x, x.kernel.accepted)
 	}
-	c.write([]byte(upgrade()))
+	c.write([]byte(upgrade(headers...)))
 	c.accepted()
 	c.at = await(x, x.app.opened)
 	return c

@@ -71,8 +71,9 @@ func (c *Conn) answer(b, tail []byte) {
 		return
 	}
 	r, ok := h.request()
+	agreed, valid := negotiate(h.extensions.text)
 	switch {
-	case !ok:
+	case !ok, !valid:
 		status = 400
 	case !s.originAllowed(&h, r.Host):
 		status = 403
@@ -85,7 +86,10 @@ func (c *Conn) answer(b, tail []byte) {
 		c.refuse(status)
 		return
 	}
-	if c.upgrade(b, r) && len(tail) > 0 {
+	if s.cfg.Compression == CompressionOff {
+		agreed = noExtension
+	}
+	if c.upgrade(b, r, agreed) && len(tail) > 0 {
 		c.feed(tail)
 	}
 }
@@ -114,10 +118,10 @@ func (h *head) request() (*Request, bool) {
 
 // upgrade runs ws.Upgrader on the head in memory, queues its answer and opens
 // c. It reports whether c is open then.
-func (c *Conn) upgrade(b []byte, r *Request) bool {
+func (c *Conn) upgrade(b []byte, r *Request, agreed extension) bool {
 	l := c.loop
 	u := &l.upgrader
-	u.in, u.out, u.protocol = b, l.cork, ""
+	u.in, u.out, u.protocol, u.extension = b, l.cork, "", agreed.answer
 	if slices.Contains(r.Protocols, r.Protocol) {
 		u.protocol = r.Protocol
 	}
@@ -135,6 +139,7 @@ func (c *Conn) upgrade(b []byte, r *Request) bool {
 	e.head = nil
 	c.state = open
 	c.flags |= heard
+	c.window = agreed.window
 	l.seatNow(c)
 	l.srv.counts.opened.Add(1)
 	l.srv.handler.Open(c, r)
@@ -144,14 +149,17 @@ func (c *Conn) upgrade(b []byte, r *Request) bool {
 // upgrader is ws.Upgrader over memory. Its hooks get no connection, so they are
 // bound once for each loop.
 type upgrader struct {
-	ws       ws.Upgrader
-	in, out  []byte
-	protocol string
+	ws        ws.Upgrader
+	in, out   []byte
+	protocol  string
+	extension ws.HandshakeHeader
 }
 
 func (u *upgrader) init() {
 	// The list was parsed before: ws.Upgrader takes no tab in it.
 	u.ws.ProtocolCustom = func([]byte) (string, bool) { return u.protocol, true }
+	// So were the extensions: its own parser answers a bad one with a refusal.
+	u.ws.OnBeforeUpgrade = func() (ws.HandshakeHeader, error) { return u.extension, nil }
 }
 
 // Read gives the head.

@@ -13,8 +13,8 @@ type head struct {
 	http11         bool
 	headers        int
 
-	host, origin, key, version, upgrade, connection, protocol value
-	body                                                      bool // Content-Length or Transfer-Encoding
+	host, origin, key, version, upgrade, connection, protocol, extensions value
+	body                                                                  bool // Content-Length or Transfer-Encoding
 }
 
 // value is what a header said, and how often.
@@ -121,8 +121,9 @@ func (h *head) header(line []byte) bool {
 	}
 	if v := h.field(name); v != nil {
 		v.count++
-		if v.count > 1 && v == &h.protocol {
-			// The one list among them: RFC 6455, section 11.3.4, lets it be split.
+		if v.count > 1 && (v == &h.protocol || v == &h.extensions) {
+			// The lists among them: RFC 6455, sections 9.1 and 11.3.4, let them be
+			// split.
 			text = append(append(bytes.Clone(v.text), ','), text...)
 		}
 		v.text = text
@@ -150,6 +151,8 @@ func (h *head) field(name []byte) *value {
 		return &h.version
 	case equalFold(name, "sec-websocket-protocol"):
 		return &h.protocol
+	case equalFold(name, "sec-websocket-extensions"):
+		return &h.extensions
 	}
 	return nil
 }
@@ -222,10 +225,11 @@ func isToken(b []byte) bool {
 	return len(b) > 0
 }
 
-func isTokenByte(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
+func isTokenByte(c byte) bool { return tokenBytes[c] }
+
+var tokenBytes = func() (is [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		is[c] = true
 	}
-	return bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0
-}
+	return is
+}()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"throng/frame"
 	"throng/poller"
 )
 
@@ -22,6 +23,7 @@ type loop struct {
 	corked   *Conn  // the connection that is being served
 	spare    []*extra
 	upgrader upgrader
+	deflater *frame.Deflater // nil when compression is off
 
 	// Connections. Owned by the worker.
 	open       []*Conn // dense, in no order
@@ -55,6 +57,9 @@ type arrival struct {
 func newLoop(s *Server, w *poller.Worker) *loop {
 	l := &loop{srv: s, worker: w, buf: make([]byte, readBudget), trash: make([]byte, readBudget), timer: -1}
 	l.upgrader.init()
+	if s.cfg.Compression != CompressionOff {
+		l.deflater = frame.NewDeflater(s.cfg.Compression)
+	}
 	return l
 }
 

@@ -72,15 +72,16 @@ func (c *Conn) readUnread() bool {
 	return !c.is(paused)
 }
 
-// consume decodes and delivers up to frameBudget messages and returns how much
-// of p is done.
+// consume decodes and delivers up to frameBudget messages, or inflateBudget bytes
+// of them, and returns how much of p is done.
 func (c *Conn) consume(p []byte) (done int) {
+	inflated := 0
 	for range frameBudget {
 		if c.clogged() {
 			c.flags |= deaf
 			return done
 		}
-		m, n, ok, err := c.input.Decode(p[done:], &c.loop.srv.limits)
+		m, n, ok, err := c.input.Decode(p[done:], c.limits())
 		done += n
 		if err != nil {
 			c.violated(err)
@@ -89,8 +90,15 @@ func (c *Conn) consume(p []byte) (done int) {
 		if !ok {
 			return len(p)
 		}
+		if m.Packed > 0 {
+			inflated += len(m.Payload)
+			c.loop.srv.counts.inflate(m)
+		}
 		if c.deliver(m); !c.Open() || c.is(paused) {
 			return done
+		}
+		if inflated >= inflateBudget {
+			break
 		}
 	}
 	c.again()

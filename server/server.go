@@ -45,6 +45,7 @@ type Server struct {
 	loops     []*loop
 	listeners []*listener // owned by worker 0 once New has returned, then unchanged
 	limits    frame.Limits
+	deflating frame.Limits   // of connections with permessage-deflate
 	pages     *pages         // plain HTTP
 	refusals  map[int][]byte // whole answers by status
 
@@ -68,6 +69,9 @@ type Server struct {
 // address or limit was at fault.
 func New(cfg Config, h Handler, plain http.Handler) (*Server, error) {
 	cfg = cfg.withDefaults()
+	if cfg.Compression < CompressionOff || cfg.Compression > 9 {
+		return nil, fmt.Errorf("compression level %d: it is 1, the fastest, to 9, or %d for none", cfg.Compression, CompressionOff)
+	}
 	s := &Server{
 		cfg: cfg, handler: h, log: cfg.Log, kernel: cfg.Kernel,
 		limits:   frame.Limits{Frame: cfg.MaxMessageBytes, Message: cfg.MaxMessageBytes, Fragments: cfg.MaxFragments},
@@ -76,6 +80,8 @@ func New(cfg Config, h Handler, plain http.Handler) (*Server, error) {
 		dead:     make(chan struct{}),
 		empty:    make(chan struct{}),
 	}
+	s.deflating = s.limits
+	s.deflating.Deflate = true
 	s.turner, _ = h.(Turner)
 	s.warned.Store(-int64(time.Minute))
 	s.loops = make([]*loop, cfg.Workers)

@@ -9,28 +9,42 @@ import (
 	"throng/frame"
 )
 
-// Send queues one frame of the connection's own. false: c is closed, or 16 KiB
-// are waiting already; Handler.Writable is called when they have gone out.
+// Send queues one frame of the connection's own, compressed if that was negotiated
+// and makes it smaller. false: c is closed, or 16 KiB are waiting already;
+// Handler.Writable is called when they have gone out.
 func (c *Conn) Send(op ws.OpCode, payload []byte) bool {
 	if !c.Open() || c.clogged() {
 		return false
 	}
 	l := c.loop
 	if l.corked == c {
-		l.cork = frame.Append(l.cork, op, payload)
+		l.cork = c.appendFrame(l.cork, op, payload)
 		if len(l.cork) >= maxOwn {
 			c.uncork()
 		}
 		return true
 	}
-	l.scratch = frame.Append(l.scratch[:0], op, payload)
+	l.scratch = c.appendFrame(l.scratch[:0], op, payload)
 	c.push(l.scratch)
 	l.scratch = trim(l.scratch)
 	return true
 }
 
+// appendFrame encodes a message as c takes it. A message that is no larger than the
+// window cannot refer to what is outside of it; a larger one goes out uncompressed
+// when the peer has asked for a small window, which hardly one does.
+func (c *Conn) appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
+	if c.Deflates() || c.window > 0 && len(payload) <= 1<<c.window {
+		if b, ok := c.loop.deflater.Append(dst, op, payload); ok {
+			return b
+		}
+	}
+	return frame.Append(dst, op, payload)
+}
+
 // WriteFrames offers whole frames of a room and returns how many of their bytes
-// were taken, always a frame's end. Less than all: the connection is blocked,
+// were taken, always a frame's end. Compressed ones are only for a connection that
+// Deflates. Less than all: the connection is blocked,
 // and Handler.Writable will be called. A connection that is no longer open
 // takes everything and sends nothing.
 func (c *Conn) WriteFrames(frames []byte) int {

@@ -31,29 +31,32 @@ func main() {
 		Listen     string `default:"127.0.0.1:9101" help:"Address to listen on."`
 		MaxMessage int64  `default:"65536" placeholder:"BYTES" help:"Largest message."`
 		MaxConns   int    `default:"10000" help:"Connections served at a time."`
+
+		Compression string `default:"on" enum:"on,off" help:"Take and send compressed messages (permessage-deflate): on or off."`
 	}
 	kong.Parse(&cli, kong.Description("A WebSocket echo server on an event loop."))
-	if err := serve(cli.Listen, cli.MaxMessage, cli.MaxConns); err != nil {
+	cfg := server.Config{Listen: []string{cli.Listen}, MaxMessageBytes: cli.MaxMessage, MaxConns: cli.MaxConns}
+	if cli.Compression == "off" {
+		cfg.Compression = server.CompressionOff
+	}
+	if err := serve(cfg); err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
 	}
 }
 
 // serve runs until it is told to stop.
-func serve(listen string, maxMessage int64, maxConns int) error {
-	kernel, err := poller.System()
+func serve(cfg server.Config) (err error) {
+	if cfg.Kernel, err = poller.System(); err != nil {
+		return err
+	}
+	s, err := server.New(cfg, echo{}, nil)
 	if err != nil {
 		return err
 	}
-	s, err := server.New(server.Config{
-		Listen: []string{listen}, MaxMessageBytes: maxMessage, MaxConns: maxConns, Kernel: kernel,
-	}, echo{}, nil)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("echo: ws://%s/\n", s.Addrs()[0])
 	stop, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer done()
+	fmt.Printf("echo: ws://%s/\n", s.Addrs()[0])
 	select {
 	case err = <-s.Fatal():
 		return err
