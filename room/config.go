@@ -1,11 +1,18 @@
 package room
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // Config bounds what a Map and its rooms keep. It is read-only once NewMap has it.
 type Config struct {
 	Shards int // of the map: a power of two
 	Views  int // the encodings that an Entry can be asked for: 1 to 4. History is kept in view 0.
+	// Recode appends a frame of view 0 in the encoding of another view; it may have nothing to append. Nil: members of
+	// the other views get history as it is kept. Called on a member's worker, under no lock; it must answer the same
+	// each time.
+	Recode func(dst, frame []byte, view int) []byte
 
 	Window       int           // bytes that a room keeps for delivery to members that are behind
 	HistoryCount int           // messages that a joiner may ask for; 0 keeps no history
@@ -14,6 +21,10 @@ type Config struct {
 
 	// Now is the clock: any origin, never backwards, cheap, called from any goroutine. A coarse one will do.
 	Now func() time.Duration
+	// Wall is the time of day that messages are stamped with, called from any goroutine.
+	Wall func() time.Time
+	// Epoch draws a name for one life of a room's sequence numbers, unlike any other, called from any goroutine.
+	Epoch func() uint64
 }
 
 // Defaults is what a server runs with when nobody says otherwise.
@@ -27,6 +38,8 @@ func Defaults() Config {
 		HistoryBytes: 256 << 10,
 		HistoryAge:   time.Hour,
 		Now:          func() time.Duration { return time.Since(start) },
+		Wall:         time.Now,
+		Epoch:        rand.Uint64,
 	}
 }
 
@@ -41,8 +54,8 @@ func (c *Config) check() {
 		panic("room: Config.Window is smaller than a segment")
 	case c.HistoryCount < 0 || c.HistoryBytes < 0 || c.HistoryAge < 0:
 		panic("room: a negative history in Config")
-	case c.Now == nil:
-		panic("room: Config.Now is missing")
+	case c.Now == nil || c.Wall == nil || c.Epoch == nil:
+		panic("room: Config.Now, Wall or Epoch is missing")
 	}
 }
 

@@ -84,19 +84,35 @@ func (f *Fanout) mustNotWrite(name string) {
 	}
 }
 
-// gather collects the messages from position up to about a segment's size, and returns where it stopped. The bytes are
-// valid until the next call.
-func (f *Fanout) gather(v *view, position, until uint64) (messages []byte, next uint64) {
+// gather collects the messages of a history from position up to about a segment's size, as a view has them, and returns
+// where it stopped. The bytes are valid until the next call.
+func (f *Fanout) gather(l *lane, v *view, position, until uint64) (messages []byte, next uint64) {
 	messages = f.scratch[:0]
 	for position < until && len(messages) < maxSegment {
 		frame, notice := v.frame(position)
 		if !notice {
-			messages = append(messages, frame...)
+			messages = l.recode(messages, frame)
 		}
 		position += uint64(len(frame))
 	}
 	f.scratch = messages
 	return messages, position
+}
+
+// taken returns the position behind those messages after position that make up n bytes of what was gathered.
+func (f *Fanout) taken(l *lane, v *view, position uint64, n int) uint64 {
+	for n > 0 {
+		frame, notice := v.frame(position)
+		if !notice {
+			f.scratch = l.recode(f.scratch[:0], frame)
+			n -= len(f.scratch)
+		}
+		position += uint64(len(frame))
+	}
+	if n < 0 {
+		panic("room: Peer.Write took part of a frame")
+	}
+	return position
 }
 
 // A queue is lanes, first in, first out, linked through themselves so that it never allocates.

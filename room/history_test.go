@@ -147,6 +147,7 @@ func TestRetention(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			config := room.Config{Shards: 1, Views: 1, Window: c.window, HistoryCount: c.count, HistoryBytes: c.bytes, HistoryAge: c.age}
 			now := time.Duration(0)
+			config.Wall, config.Epoch = time.Now, func() uint64 { return 1 }
 			config.Now = func() time.Duration { return now }
 			before := heap()
 			m := room.NewMap(config, []func(){func() {}})

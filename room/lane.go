@@ -7,6 +7,7 @@ import "sync/atomic"
 type lane struct {
 	room   *Room
 	log    *log
+	view   int
 	fanout *Fanout
 	next   *lane // in a queue of the Fanout. Owned by who owns the queue.
 

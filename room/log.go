@@ -118,22 +118,9 @@ func (l *log) back(n int) (position uint64, ordinal uint32) {
 	v, now := l.read(), l.config.Now()
 	n = min(n, l.config.HistoryCount)
 	floor := v.end - min(v.end, uint64(l.config.HistoryBytes))
-	position, ordinal = v.end, l.messages
-	for i := len(v.table) - 1; i >= 0; i-- {
-		s := v.table[i]
-		marks := int(s.marks.Load())
-		k := sort.Search(marks, func(k int) bool {
-			m := s.mark(k)
-			return v.ordinal-s.first-m.before <= uint32(n) && s.base+m.offset >= floor && !l.config.aged(now, m.seconds)
-		})
-		if k < marks {
-			position, ordinal = s.base+s.mark(k).offset, s.ordinal(k)
-		}
-		if k > 0 {
-			break
-		}
-	}
-	return position, ordinal
+	return v.first(func(s *segment, m mark) bool {
+		return v.ordinal-s.first-m.before <= uint32(n) && s.base+m.offset >= floor && !l.config.aged(now, m.seconds)
+	})
 }
 
 // A view is a log as it stood at one moment: valid for as long as it is held, on any goroutine.
@@ -157,6 +144,30 @@ func (l *log) read() view {
 			return v
 		}
 	}
+}
+
+// first returns the first position whose mark is one of those sought, and how many messages come before it; the end when
+// there is none. All marks after a mark that is sought are so too. Under the room's lock.
+func (v *view) first(sought func(*segment, mark) bool) (position uint64, ordinal uint32) {
+	position, ordinal = v.end, v.ordinal
+	for i := len(v.table) - 1; i >= 0; i-- {
+		s := v.table[i]
+		marks := int(s.marks.Load())
+		k := sort.Search(marks, func(k int) bool { return sought(s, s.mark(k)) })
+		if k < marks {
+			position, ordinal = s.base+s.mark(k).offset, s.ordinal(k)
+		}
+		if k > 0 {
+			break
+		}
+	}
+	return position, ordinal
+}
+
+// last returns where the last n messages begin, as far as they are kept, and how many messages come before that. Under the
+// room's lock.
+func (v *view) last(n uint32) (position uint64, ordinal uint32) {
+	return v.first(func(s *segment, m mark) bool { return v.ordinal-s.first-m.before <= n })
 }
 
 // oldest is the first position that can still be read.
@@ -215,19 +226,4 @@ func (v *view) frame(position uint64) (bytes []byte, notice bool) {
 		end = s.base + s.mark(i+1).offset
 	}
 	return s.page[position-s.base : end-s.base], s.mark(i).notice
-}
-
-// after returns the position behind the n bytes of messages that follow position, notices not counted.
-func (v *view) after(position uint64, n int) uint64 {
-	for n > 0 {
-		frame, notice := v.frame(position)
-		if !notice {
-			n -= len(frame)
-		}
-		position += uint64(len(frame))
-	}
-	if n < 0 {
-		panic("room: Peer.Write took part of a frame")
-	}
-	return position
 }

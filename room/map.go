@@ -55,19 +55,20 @@ type Joiner struct {
 	Peer    Peer
 	Worker  int // the member's
 	View    int // the encoding in which it gets the room's entries
-	History int // how many earlier messages it asks for; these come in the encoding in which history is kept
+	Resume  Resume
+	History int // how many earlier messages it asks for, if there is nothing to resume
 }
 
 // Join puts a member into the room of that name, which it makes when there is none. The member gets what is published
 // from now on, and before that the history it asks for: Flush sends it, so that the connection can first send
 // something of its own. On the member's worker.
-func (m *Map) Join(name string, mem *Member, j Joiner) {
+func (m *Map) Join(name string, mem *Member, j Joiner) Joined {
 	f := m.fanouts[j.Worker]
 	f.mustNotWrite("Join")
 	if mem.lane != nil {
 		panic("room: Join of a member that is in a room")
 	}
-	mem.enter(m.shard(name).enter(name), j, f)
+	return mem.enter(m.shard(name).enter(name), j, f)
 }
 
 // Publish is Room.Publish for somebody who is no member, on any goroutine. Without history it does nothing in a room
@@ -122,7 +123,7 @@ func (s *shard) enter(name string) *Room {
 	r := s.rooms[name]
 	if r == nil {
 		name = strings.Clone(name) // it may be a piece of a request
-		r = &Room{name: name, shard: s}
+		r = &Room{name: name, shard: s, epoch: max(1, s.config.Epoch())}
 		r.logs[historyView] = &log{config: s.config}
 		s.rooms[name] = r
 	}

@@ -83,22 +83,29 @@ func (mem *Member) Leave() {
 }
 
 // enter puts the member into a room that counts it already.
-func (mem *Member) enter(r *Room, j Joiner, f *Fanout) {
+func (mem *Member) enter(r *Room, j Joiner, f *Fanout) Joined {
 	r.mu.Lock()
 	l, past := r.lane(f, j.View), r.history()
 	re := replay{until: past.end.Load(), start: l.log.end.Load(), ordinal: past.messages}
 	*mem = Member{peer: j.Peer, lane: l, cursor: re.start, seen: re.ordinal}
-	from, ordinal := re.until, re.ordinal
-	if j.History > 0 {
-		from, ordinal = past.back(j.History)
-	}
+	from, ordinal, resumed := r.place(j)
+	_, oldest := past.back(past.config.HistoryCount)
 	r.roster.add(mem)
+	joined := Joined{
+		Epoch:   r.epoch,
+		Newest:  r.seq,
+		Oldest:  r.seq + 1 - uint64(re.ordinal-oldest),
+		Members: r.roster.len(),
+		Next:    r.seq + 1 - uint64(re.ordinal-ordinal),
+		Resumed: resumed,
+	}
 	r.mu.Unlock()
 	l.add(mem)
 	if from < re.until {
 		mem.cursor, mem.seen = from, ordinal
 		l.beginReplay(mem, re)
 	}
+	return joined
 }
 
 // write offers frames to the peer; a member whose peer does not take them all is blocked.

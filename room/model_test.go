@@ -65,6 +65,9 @@ func play(t *testing.T, steps int, choose func(int) int) *world {
 		c.HistoryCount = []int{0, 3, 40}[choose(3)]
 		c.HistoryBytes = 256 << choose(8)
 		c.HistoryAge = 100 * time.Second
+		if choose(2) == 0 {
+			c.Recode = recode
+		}
 	})
 	w.views = 1 + choose(views)
 	for range steps {
@@ -90,7 +93,11 @@ func (w *world) step(choose func(int) int, notices bool) {
 	case op < 6 || p == nil:
 		name := fmt.Sprint("room", choose(3))
 		w.view = choose(w.views)
-		w.join(name, choose(len(w.runs)), choose(3)*choose(20), anyCredit(choose))
+		from := room.Resume{}
+		if r := w.model[name]; r != nil && choose(2) == 0 {
+			from = room.Resume{Epoch: r.epoch - uint64(choose(8)/7), After: r.seq + 1 - min(r.seq+1, uint64(choose(40)))}
+		}
+		w.resume(name, choose(len(w.runs)), choose(3)*choose(20), anyCredit(choose), from)
 	case op < 10:
 		w.leave(p)
 	case op < 50:

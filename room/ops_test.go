@@ -9,17 +9,68 @@ import (
 
 // join makes a member, with the history that the model says it has to get; credit as in person.
 func (w *world) join(name string, worker, history, credit int) *person {
+	return w.resume(name, worker, history, credit, room.Resume{})
+}
+
+// resume is join with something to resume.
+func (w *world) resume(name string, worker, history, credit int, from room.Resume) *person {
 	r := w.modelOf(name)
 	r.joins++
 	p := &person{w: w, worker: worker, view: w.view, room: r, number: r.joins, joined: len(r.entries), credit: credit}
 	p.next = w.back(r, history)
 	r.roster = append(r.roster, p)
 	w.members = append(w.members, p)
-	w.rooms.Join(name, &p.mem, room.Joiner{Peer: p, Worker: worker, View: p.view, History: history})
-	if history > 0 {
+	joined := w.rooms.Join(name, &p.mem, room.Joiner{Peer: p, Worker: worker, View: p.view, Resume: from, History: history})
+	w.checkJoined(p, joined, from)
+	if history > 0 || joined.Resumed {
 		p.mem.Flush()
 	}
 	return p
+}
+
+// checkJoined compares what a joiner is told with the model, and has it get what it resumes from on.
+func (w *world) checkJoined(p *person, joined room.Joined, from room.Resume) {
+	r, oldest := p.room, w.back(p.room, len(p.room.entries))
+	if r.epoch == 0 {
+		r.epoch = joined.Epoch
+	}
+	resumes := from.Epoch == r.epoch && from.After <= r.seq
+	if resumes && joined.Resumed {
+		p.next = r.behind(from.After)
+	}
+	if resumes && r.behind(from.After) >= oldest && !joined.Resumed || !resumes && joined.Resumed {
+		w.t.Fatalf("%v resumed %+v: %v", p, from, joined.Resumed)
+	}
+	want := room.Joined{
+		Epoch: r.epoch, Newest: r.seq, Oldest: r.seq + 1 - r.messages(oldest), Members: len(r.roster),
+		Next: r.seq + 1 - r.messages(p.next), Resumed: joined.Resumed,
+	}
+	if joined != want || w.epochs < joined.Epoch {
+		w.t.Fatalf("%v was told %+v, not %+v", p, joined, want)
+	}
+}
+
+// behind returns the entry after a message.
+func (r *modelRoom) behind(seq uint64) int {
+	for i, e := range r.entries {
+		if seq == 0 {
+			return i
+		}
+		if !e.notice {
+			seq--
+		}
+	}
+	return len(r.entries)
+}
+
+// messages counts those from an entry on.
+func (r *modelRoom) messages(first int) (n uint64) {
+	for _, e := range r.entries[first:] {
+		if !e.notice {
+			n++
+		}
+	}
+	return n
 }
 
 // modelOf returns the room of that name, made when there is none.
@@ -87,13 +138,13 @@ func (w *world) outside(name string, size int) bool {
 
 func (w *world) publish(r *modelRoom, size int, send func(room.Entry, room.Waiter) bool) bool {
 	w.ids++
-	e, wait := entryOf{w.ids, false, size, -1}, &waiter{}
+	e, wait := entryOf{w.ids, false, size, -1, r.seq + 1}, &waiter{}
 	// The model comes first: a peer may see the message before Publish returns.
 	end := r.end
 	r.add(w, e)
 	if !send(e, wait) {
 		r.entries = r.entries[:len(r.entries)-1]
-		r.end = end
+		r.end, r.seq = end, r.seq-1
 		w.waiters = append(w.waiters, wait)
 		w.busy++
 		return false
@@ -104,7 +155,7 @@ func (w *world) publish(r *modelRoom, size int, send func(room.Entry, room.Waite
 // notify publishes a notice in a member's room.
 func (w *world) notify(p *person, size int) {
 	w.ids++
-	e := entryOf{w.ids, true, size, -1}
+	e := entryOf{w.ids, true, size, -1, p.room.seq}
 	if w.views > 1 {
 		e.not = int(w.ids)%4 - 2 // every other one is nothing in one of both
 	}
@@ -114,8 +165,12 @@ func (w *world) notify(p *person, size int) {
 
 func (r *modelRoom) add(w *world, e entryOf) {
 	r.entries = append(r.entries, entry{e, r.end, w.now})
+	if !e.notice {
+		r.seq++
+	}
+	e.seq = 0
 	for view := range r.end {
-		r.end[view] += uint64(len(e.Frame(view)))
+		r.end[view] += uint64(len(e.Frame(view, room.Stamp{})))
 	}
 }
 
@@ -195,6 +250,7 @@ func (w *world) checkRooms(limit int) {
 		if p != r.roster[0] {
 			continue
 		}
+		w.checkPage(r, live, uint64(limit)*7%(r.seq+3), limit, 40<<limit)
 		var got []*person
 		for after, more := uint64(0), true; more; {
 			n := 0
@@ -213,6 +269,41 @@ func (w *world) checkRooms(limit int) {
 			w.t.Fatalf("%s lists %d members, not the %d who are in it in their order", r.name, len(got), len(r.roster))
 		}
 	}
+}
+
+// checkPage compares a page of earlier messages with the model.
+func (w *world) checkPage(r *modelRoom, live *room.Room, before uint64, limit, size int) {
+	var there, want []uint32
+	for i, e := range r.entries[:r.behind(max(before, 1)-1)] {
+		if !e.notice && i >= w.back(r, len(r.entries)) {
+			there = append(there, e.id)
+			want = append(want, e.id)
+		}
+	}
+	want = want[max(0, len(want)-limit):]
+	frames, more := live.Page(before, limit, size)
+	var got []uint32
+	bytes := 0
+	for _, f := range frames {
+		id, _, n := parse(w.t, f)
+		got = append(got, id)
+		bytes += n
+	}
+	tooMany := bytes > size || len(got) > len(want)
+	if tooMany || !slices.Equal(got, want[len(want)-len(got):]) || more != (len(got) < len(there)) {
+		w.t.Fatalf("the page before %d is %d, more: %v, and was to be %d of %d", before, got, more, want, there)
+	}
+	if len(got) < len(want) && bytes+r.sizeOf(want[len(want)-len(got)-1]) <= size {
+		w.t.Fatalf("a page has %d of %d bytes, and one more message would fit", bytes, size)
+	}
+}
+
+// sizeOf is the size of an entry's frame in history.
+func (r *modelRoom) sizeOf(id uint32) int {
+	i := slices.IndexFunc(r.entries, func(e entry) bool { return e.id == id })
+	e := r.entries[i].entryOf
+	e.seq = 0
+	return len(e.Frame(0, room.Stamp{}))
 }
 
 // end lets everybody leave and everything age, and asserts that nothing is left.

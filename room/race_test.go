@@ -177,7 +177,7 @@ func complete(stayers []*listener) bool {
 func talk(m *room.Map, publisher uint32) {
 	resumed := make(signal, 1)
 	for i := range uint32(raceMessages) {
-		f := entryOf{publisher<<24 | (i + 1), false, 20, -1}
+		f := entryOf{publisher<<24 | (i + 1), false, 20, -1, 0}
 		for !m.Publish("lobby", f, resumed) {
 			<-resumed
 		}

@@ -39,12 +39,12 @@ func (l *lane) replay(mem *Member, own *view) (writes int) {
 		return 0
 	}
 	for mem.cursor < r.until {
-		messages, next := l.fanout.gather(&v, mem.cursor, r.until)
+		messages, next := l.fanout.gather(l, &v, mem.cursor, r.until)
 		if len(messages) > 0 {
 			n := mem.write(messages)
 			writes++
 			if n < len(messages) {
-				mem.cursor = v.after(mem.cursor, n)
+				mem.cursor = l.fanout.taken(l, &v, mem.cursor, n)
 				mem.seen = v.ordinalAt(mem.cursor)
 				return writes
 			}
@@ -53,4 +53,12 @@ func (l *lane) replay(mem *Member, own *view) (writes int) {
 	}
 	l.endReplay(mem)
 	return writes
+}
+
+// recode appends a frame of the history as the lane's members want it.
+func (l *lane) recode(dst, frame []byte) []byte {
+	if l.view == historyView || l.room.shard.config.Recode == nil {
+		return append(dst, frame...)
+	}
+	return l.room.shard.config.Recode(dst, frame, l.view)
 }

@@ -65,7 +65,14 @@ type Entry interface {
 	// Frame returns the entry as one whole frame in the encoding of a view; a notice may be nothing in some of them. It
 	// is called under the room's lock, for each view that exists, so what takes time is to be done before, for the views
 	// that Room.Has tells. The bytes are copied before the next call.
-	Frame(view int) []byte
+	Frame(view int, at Stamp) []byte
+}
+
+// A Stamp is what a message gets from its room. A notice has no number: Seq is that of the latest message.
+type Stamp struct {
+	Seq  uint64 // the message's sequence number in the room, from 1
+	Prev uint64 // that of the message before it, 0 for none
+	Time int64  // Config.Wall when it was published, in milliseconds since 1970
 }
 
 const (
@@ -77,6 +84,7 @@ const (
 type Room struct {
 	name  string
 	shard *shard
+	epoch uint64
 
 	// Owned by the shard's lock.
 	users    int  // members, and publishers from outside at this moment
@@ -88,7 +96,8 @@ type Room struct {
 	lanes   []*lane        // one per worker and view with members; replaced, never changed
 	roster  roster
 	waiters []Waiter
-	held    int // bytes of the logs' pages, as the ledger knows them
+	held    int    // bytes of the logs' pages, as the ledger knows them
+	seq     uint64 // of the latest message
 
 	shelving
 
@@ -98,6 +107,9 @@ type Room struct {
 
 // Name is the name that the room was joined by.
 func (r *Room) Name() string { return r.name }
+
+// Epoch names this life of the room's sequence numbers: one that was empty for so long that it has gone begins anew.
+func (r *Room) Epoch() uint64 { return r.epoch }
 
 // Len counts the members.
 func (r *Room) Len() int {
@@ -152,11 +164,16 @@ func (r *Room) Notice(e Entry) {
 
 // append puts an entry into every log. Under the lock.
 func (r *Room) append(e Entry, notice bool) {
+	at := Stamp{r.seq, r.seq, r.shard.config.Wall().UnixMilli()}
+	if !notice {
+		r.seq++
+		at.Seq = r.seq
+	}
 	for view, l := range r.logs {
 		if l == nil {
 			continue
 		}
-		frame := e.Frame(view)
+		frame := e.Frame(view, at)
 		if len(frame) > 0 {
 			l.append(frame, notice)
 		} else if !notice {
@@ -225,11 +242,11 @@ func (r *Room) lane(f *Fanout, view int) *lane {
 		r.logs[view] = &log{config: past.config, first: past.messages, messages: past.messages}
 	}
 	for _, l := range r.lanes {
-		if l.fanout == f && l.log == r.logs[view] {
+		if l.fanout == f && l.view == view {
 			return l
 		}
 	}
-	l := &lane{room: r, log: r.logs[view], fanout: f}
+	l := &lane{room: r, log: r.logs[view], view: view, fanout: f}
 	l.log.lanes++
 	l.reached.Store(l.log.end.Load())
 	r.lanes = append(slices.Clip(r.lanes), l)

@@ -13,9 +13,9 @@ type counter struct {
 	asked [views]int
 }
 
-func (c *counter) Frame(view int) []byte {
+func (c *counter) Frame(view int, _ room.Stamp) []byte {
 	c.asked[view]++
-	return entryOf{1, false, 30, -1}.Frame(view)
+	return entryOf{1, false, 30, -1, 0}.Frame(view, room.Stamp{})
 }
 
 // TestEncodedOnce: an entry is encoded once for each view that somebody is in and for the history, however many members
@@ -48,13 +48,14 @@ func TestEncodedOnce(t *testing.T) {
 	}
 	has(false, true)
 	ask(1, 1)
-	w.view = 0
-	w.join("lobby", 0, 0, -1)
+	last := &sink{}
+	w.rooms.Join("lobby", &last.mem, room.Joiner{Peer: last})
 	for _, p := range people[10:] {
 		w.leave(p)
 	}
 	has(true, false)
 	ask(1, 0)
+	last.mem.Leave()
 }
 
 // TestHistoryOfAnotherView: who joins in a view gets history as it is kept, then the room in that view, also when the

@@ -23,6 +23,7 @@ type world struct {
 	members []*person
 	waiters []*waiter
 	ids     uint32
+	epochs  uint64
 	view    int // of those who join next
 	views   int // of a model run
 	missed  int // gaps so far, and busy answers: a test that never sees one shows nothing
@@ -34,6 +35,8 @@ func newWorld(t testing.TB, workers int, adjust func(*room.Config)) *world {
 	w := &world{t: t, model: map[string]*modelRoom{}, runs: make([]bool, workers)}
 	w.config = room.Defaults()
 	w.config.Views = views
+	w.config.Wall = func() time.Time { return wall }
+	w.config.Epoch = func() uint64 { w.epochs++; return w.epochs }
 	w.config.Now = func() time.Duration { return w.now }
 	if adjust != nil {
 		adjust(&w.config)
@@ -51,6 +54,8 @@ type modelRoom struct {
 	name    string
 	entries []entry
 	end     [views]uint64
+	seq     uint64 // messages
+	epoch   uint64 // 0: not known yet
 	roster  []*person
 	joins   uint64
 	due     time.Duration
@@ -71,10 +76,14 @@ type entryOf struct {
 	id     uint32
 	notice bool
 	size   int
-	not    int // the view in which it is nothing; negative: none
+	not    int    // the view in which it is nothing; negative: none
+	seq    uint64 // what its stamp has to say; 0: anything
 }
 
-func (e entryOf) Frame(view int) []byte {
+func (e entryOf) Frame(view int, at room.Stamp) []byte {
+	if e.seq != 0 && (at.Seq != e.seq || !e.notice && at.Prev != e.seq-1 || at.Time != wall.UnixMilli()) {
+		panic(fmt.Sprintf("a stamp of %+v, and the number was to be %d", at, e.seq))
+	}
 	if view == e.not {
 		return nil
 	}
@@ -83,12 +92,25 @@ func (e entryOf) Frame(view int) []byte {
 	return f
 }
 
+// wall is the time of day in each world.
+var wall = time.UnixMilli(1_700_000_000_123)
+
+// recode makes a frame of the first view one of the second.
+func recode(dst, frame []byte, view int) []byte {
+	id, notice, size := parse(nil, frame)
+	head := map[bool]int{true: 2, false: 4}[size < 128]
+	if size >= 1<<16 {
+		head = 10
+	}
+	return append(dst, entryOf{id, notice, size - head, -1, 0}.Frame(view, room.Stamp{})...)
+}
+
 // A sameEntry is an entry with the same bytes in every view.
 type sameEntry struct{ frame []byte }
 
 func same(frame []byte) *sameEntry { return &sameEntry{frame} }
 
-func (s *sameEntry) Frame(int) []byte { return s.frame }
+func (s *sameEntry) Frame(int, room.Stamp) []byte { return s.frame }
 
 // A person is a member with a peer that takes as much as it has credit for, and checks each byte.
 type person struct {
@@ -159,9 +181,9 @@ func (p *person) expect(id uint32, notice bool, view int) {
 	p.next++
 }
 
-// stands is the view that the next entry comes in: history is all in the first.
+// stands is the view that the next entry comes in: history is all in the first, unless it is recoded.
 func (p *person) stands() int {
-	if p.next < p.joined {
+	if p.next < p.joined && p.w.config.Recode == nil {
 		return 0
 	}
 	return p.view

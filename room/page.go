@@ -1,0 +1,63 @@
+package room
+
+// Page returns the frames of earlier messages as history has them (view 0), oldest first: the latest ones before a
+// sequence number, at most limit, and at most size bytes in all. It says whether history has others before them. The
+// frames never change. Any goroutine.
+func (r *Room) Page(before uint64, limit, size int) (frames [][]byte, more bool) {
+	r.mu.Lock()
+	before = min(max(before, 1), r.seq+1)
+	v := r.history().read()
+	_, oldest := r.history().back(r.shard.config.HistoryCount)
+	there := max(0, int(int32(uint32(before-1)-oldest)))
+	count := min(max(limit, 0), there)
+	position, _ := v.last(uint32(r.seq-(before-1)) + uint32(count))
+	r.mu.Unlock()
+	bytes := 0
+	for len(frames) < count {
+		frame, notice := v.frame(position)
+		if !notice {
+			frames = append(frames, frame)
+			bytes += len(frame)
+		}
+		position += uint64(len(frame))
+	}
+	dropped := 0
+	for bytes > size {
+		bytes -= len(frames[dropped])
+		dropped++
+	}
+	return frames[dropped:], count < there || dropped > 0
+}
+
+// A Joined says what a room was like when a member joined, and from where on it gets the room's messages.
+type Joined struct {
+	Epoch   uint64
+	Newest  uint64 // the sequence number of the latest message, 0 for none
+	Oldest  uint64 // of the oldest message that history has; one more than Newest for none
+	Members int    // with the one who has joined
+	Next    uint64 // of the first message that the member gets
+	Resumed bool   // a Resume was asked for, and the member misses nothing
+}
+
+// A Resume asks for everything after a message.
+type Resume struct {
+	Epoch uint64 // of the room when that message came; 0 is no epoch: nothing is to be resumed
+	After uint64 // the message's sequence number
+}
+
+// place finds out from where in the history a member begins. Under the lock.
+func (r *Room) place(j Joiner) (position uint64, ordinal uint32, resumed bool) {
+	past := r.history()
+	v := past.read()
+	if j.Resume.Epoch == r.epoch && j.Resume.After <= r.seq && r.seq-j.Resume.After < 1<<32 {
+		position, ordinal = v.last(uint32(r.seq - j.Resume.After))
+		if ordinal == uint32(j.Resume.After) {
+			return position, ordinal, true
+		}
+	}
+	if j.History > 0 {
+		position, ordinal = past.back(j.History)
+		return position, ordinal, false
+	}
+	return v.end, v.ordinal, false
+}
