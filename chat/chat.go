@@ -42,7 +42,7 @@ const (
 
 // Config is what an operator can choose.
 type Config struct {
-	// Rooms bounds what rooms keep. Its Now is the clock.
+	// Rooms bounds what rooms keep. Its Now is the clock; its Views are set by New.
 	Rooms room.Config
 	// Announce tells a room who has joined.
 	Announce bool
@@ -75,6 +75,7 @@ type desk struct {
 
 // New makes a chat. seed decides in what order nicknames are drawn.
 func New(cfg Config, seed uint64) *Chat {
+	cfg.Rooms.Views = views
 	return &Chat{cfg: cfg, names: newNames(seed)}
 }
 
@@ -172,9 +173,9 @@ func (ch *Chat) Open(c *server.Conn, r *server.Request) {
 			m.tell(err.Error())
 		}
 	}
-	ch.rooms.Join(name, &m.Member, room.Joiner{Peer: m, Worker: c.WorkerID(), History: history})
+	ch.rooms.Join(name, &m.Member, room.Joiner{Peer: m, Worker: c.WorkerID(), View: viewOf(c), History: history})
 	if ch.cfg.Announce && m.Room().Len() <= ch.cfg.PresenceLimit {
-		m.notice(ch.names.of(m), " has joined.")
+		m.notice(m.Room(), ch.names.of(m), " has joined.")
 	}
 	m.Flush()
 }
@@ -213,7 +214,7 @@ func (ch *Chat) Close(c *server.Conn, _ ws.StatusCode, _ string) {
 	}
 	m.Leave()
 	if n := r.Len(); n > 0 && n < ch.cfg.PresenceLimit && !ch.srv.Draining() {
-		r.Notice(m.line(nick, " has left."))
+		m.notice(r, nick, " has left.")
 	}
 }
 
@@ -253,22 +254,20 @@ func (m *member) say(text []byte) bool {
 	l := &m.desk().line
 	l.text = append(m.chat().names.appendTo(l.text[:0], m), ": "...)
 	l.text = append(l.text, text...)
-	l.encode()
-	return m.Room().Publish(l, m)
+	r := m.Room()
+	l.encode(r, m.conn.Deflater())
+	return r.Publish(l, m)
 }
 
-// notice tells the whole room something.
-func (m *member) notice(parts ...string) { m.Room().Notice(m.line(parts...)) }
-
-// line makes a notice, valid until the worker's next line.
-func (m *member) line(parts ...string) *line {
+// notice tells a whole room something.
+func (m *member) notice(r *room.Room, parts ...string) {
 	l := &m.desk().line
 	l.text = append(l.text[:0], " .... "...)
 	for _, p := range parts {
 		l.text = append(l.text, p...)
 	}
-	l.encode()
-	return l
+	l.encode(r, m.conn.Deflater())
+	r.Notice(l)
 }
 
 // tell answers the member alone. false: it takes nothing more at present.

@@ -47,7 +47,7 @@ func (m *member) rename(nick string) bool {
 		return true
 	}
 	if now := m.chat().names.of(m); now != old {
-		m.notice(old, " is now ", now, ".")
+		m.notice(m.Room(), old, " is now ", now, ".")
 	}
 	return true
 }
