@@ -87,7 +87,8 @@ func same(t *testing.T, head []byte) {
 	if h.Request != nil && h.Method != "CONNECT" && (h.Request.Path != r.URL.Path || h.Request.Query != r.URL.RawQuery) {
 		t.Fatalf("path %q, query %q, net/http has %q, %q", h.Request.Path, h.Request.Query, r.URL.Path, r.URL.RawQuery)
 	}
-	if h.Upgrade == 0 && (h.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || r.Proto != "HTTP/1.1") {
+	offers := strings.ToLower(strings.Join(r.Header.Values("Upgrade"), ","))
+	if h.Upgrade == 0 && (h.Method != http.MethodGet || !strings.Contains(offers, "websocket") || !r.ProtoAtLeast(1, 1)) {
 		t.Fatalf("an upgrade by %s with %v", r.Method, r.Header)
 	}
 }

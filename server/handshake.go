@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -97,8 +98,8 @@ func (c *Conn) answer(b, tail []byte) {
 // request makes the handler's view of the head.
 func (h *head) request() (*Request, bool) {
 	u, err := url.ParseRequestURI(string(h.target))
-	if err != nil || !strings.HasPrefix(u.Path, "/") {
-		return nil, false
+	if err != nil || !strings.HasPrefix(u.Path, "/") || bytes.IndexByte(h.target, '#') >= 0 {
+		return nil, false // fragments "MUST NOT be used": RFC 6455, section 3
 	}
 	r := &Request{Path: u.Path, Query: u.RawQuery, Host: string(h.host.text)}
 	if u.Host != "" {
@@ -106,11 +107,16 @@ func (h *head) request() (*Request, bool) {
 	}
 	if h.protocol.count > 0 {
 		for p := range strings.SplitSeq(string(h.protocol.text), ",") {
-			p = strings.Trim(p, " \t")
-			if !isToken([]byte(p)) {
+			switch p = strings.Trim(p, " \t"); {
+			case p == "": // to be ignored: RFC 9110, section 5.6.1.2
+			case !isToken([]byte(p)):
 				return nil, false
+			default:
+				r.Protocols = append(r.Protocols, p)
 			}
-			r.Protocols = append(r.Protocols, p)
+		}
+		if len(r.Protocols) == 0 {
+			return nil, false
 		}
 	}
 	return r, true
@@ -121,7 +127,7 @@ func (h *head) request() (*Request, bool) {
 func (c *Conn) upgrade(b []byte, r *Request, agreed extension) bool {
 	l := c.loop
 	u := &l.upgrader
-	u.in, u.out, u.protocol, u.extension = b, l.cork, "", agreed.answer
+	u.in, u.out, u.protocol, u.extension = u.simplify(b), l.cork, "", agreed.answer
 	if slices.Contains(r.Protocols, r.Protocol) {
 		u.protocol = r.Protocol
 	}
@@ -151,6 +157,7 @@ func (c *Conn) upgrade(b []byte, r *Request, agreed extension) bool {
 type upgrader struct {
 	ws        ws.Upgrader
 	in, out   []byte
+	head      []byte // what simplify makes
 	protocol  string
 	extension ws.HandshakeHeader
 }
@@ -160,6 +167,24 @@ func (u *upgrader) init() {
 	u.ws.ProtocolCustom = func([]byte) (string, bool) { return u.protocol, true }
 	// So were the extensions: its own parser answers a bad one with a refusal.
 	u.ws.OnBeforeUpgrade = func() (ws.HandshakeHeader, error) { return u.extension, nil }
+}
+
+// simplify makes of a checked head one that ws.Upgrader takes: it wants the word
+// Upgrade in each of the lines that Connection may be split into, and Upgrade to
+// be no list. The result is valid until the next call.
+func (u *upgrader) simplify(b []byte) []byte {
+	u.head = u.head[:0]
+	for line := range bytes.Lines(b) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case equalFold(name, "upgrade"), equalFold(name, "connection"):
+		case len(line) == len("\r\n"):
+			u.head = append(u.head, "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"...)
+		default:
+			u.head = append(u.head, line...)
+		}
+	}
+	return u.head
 }
 
 // Read gives the head.

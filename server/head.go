@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
+	"net/url"
+	"strings"
 )
 
 // head is the head of a request, checked strictly: what RFC 9112 lets a
@@ -64,7 +66,7 @@ func parseHead(b []byte, maxHeaders int) (h head, status int) {
 			return h, 400
 		}
 	}
-	if h.host.count > 1 {
+	if h.host.count > 1 || !isHost(h.host.text) {
 		return h, 400 // RFC 9112, section 3.2, whatever the request is for
 	}
 	return h, 0
@@ -96,13 +98,12 @@ func (h *head) requestLine(line []byte) bool {
 		}
 	}
 	h.method, h.target = method, target
-	switch string(proto) {
-	case "HTTP/1.1":
-		h.http11 = true
-	case "HTTP/1.0":
-	default:
+	// A later minor version is read as 1.1: RFC 9110, section 2.5.
+	minor, ok := bytes.CutPrefix(proto, []byte("HTTP/1."))
+	if !ok || len(minor) != 1 || minor[0] < '0' || minor[0] > '9' {
 		return false
 	}
+	h.http11 = minor[0] > '0'
 	return true
 }
 
@@ -121,9 +122,8 @@ func (h *head) header(line []byte) bool {
 	}
 	if v := h.field(name); v != nil {
 		v.count++
-		if v.count > 1 && (v == &h.protocol || v == &h.extensions) {
-			// The lists among them: RFC 6455, sections 9.1 and 11.3.4, let them be
-			// split.
+		if v.count > 1 && (v == &h.protocol || v == &h.extensions || v == &h.upgrade || v == &h.connection) {
+			// These are lists, which may be split: RFC 9110, section 5.3.
 			text = append(append(bytes.Clone(v.text), ','), text...)
 		}
 		v.text = text
@@ -170,11 +170,11 @@ func (h *head) checkUpgrade() int {
 	switch {
 	case string(h.method) != "GET":
 		return 405
-	case !h.http11, h.body, h.host.count != 1, h.origin.count > 1, h.upgrade.count != 1:
+	case !h.http11, h.body, h.host.count != 1, h.origin.count > 1:
 		return 400
 	case !hasToken(h.connection.text, "upgrade"), h.version.count != 1, h.key.count != 1:
 		return 400
-	case !equalFold(h.upgrade.text, "websocket"):
+	case !hasToken(h.upgrade.text, "websocket"):
 		return 400
 	case string(h.version.text) != "13":
 		return 426
@@ -197,6 +197,32 @@ func hasToken(list []byte, token string) bool {
 		}
 	}
 	return false
+}
+
+// isHost checks a host and perhaps a port: RFC 3986, section 3.2.
+func isHost(b []byte) bool {
+	host, port := b, []byte(nil)
+	if bytes.HasPrefix(b, []byte("[")) {
+		end := bytes.IndexByte(b, ']')
+		if end < 0 {
+			return false
+		}
+		host, port = b[1:end], b[end+1:]
+		if len(port) > 0 && port[0] != ':' {
+			return false
+		}
+	} else if colon := bytes.IndexByte(b, ':'); colon >= 0 {
+		host, port = b[:colon], b[colon:]
+	}
+	for _, c := range bytes.TrimPrefix(port, []byte(":")) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	_, err := url.PathUnescape(string(host))
+	return err == nil && !bytes.ContainsFunc(host, func(r rune) bool {
+		return r >= 0x7f || r <= ' ' || strings.ContainsRune("\"#/<>?@[\\]^`{|}", r)
+	})
 }
 
 // equalFold compares with a lower-case ASCII word.
