@@ -20,6 +20,9 @@ var arrows = map[string][]string{
 	"throng/frame":         {},
 	"throng/static":        {},
 	"throng/examples/echo": {"throng/poller", "throng/server"},
+
+	// The tests' own: it shares nothing with what it judges.
+	"throng/server/conformance": {"throng/poller"},
 }
 
 // strangers are imports from elsewhere that a package may not have, even
@@ -27,6 +30,8 @@ var arrows = map[string][]string{
 var strangers = map[string][]string{
 	"throng/frame": {"github.com/mailru/easygo/netpoll"},
 	"throng/room":  {"github.com/mailru/easygo/netpoll", "net", "golang.org/x/sys/unix"},
+
+	"throng/server/conformance": {"github.com/gobwas/ws", "throng/frame", "throng/server"},
 }
 
 // goPackage is what go list says of a package.

@@ -35,13 +35,21 @@ func main() {
 		Compression string `default:"on" enum:"on,off" help:"Take and send compressed messages (permessage-deflate): on or off."`
 	}
 	kong.Parse(&cli, kong.Description("A WebSocket echo server on an event loop."))
-	cfg := server.Config{Listen: []string{cli.Listen}, MaxMessageBytes: cli.MaxMessage, MaxConns: cli.MaxConns}
+	cfg := config(cli.Listen, cli.MaxMessage, cli.MaxConns)
 	if cli.Compression == "off" {
 		cfg.Compression = server.CompressionOff
 	}
 	if err := serve(cfg); err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
+	}
+}
+
+// config allows fragments as small as 16 bytes in the largest message.
+func config(listen string, maxMessage int64, maxConns int) server.Config {
+	return server.Config{
+		Listen: []string{listen}, MaxConns: maxConns,
+		MaxMessageBytes: maxMessage, MaxFragments: int(max(16<<10, maxMessage/16+1)),
 	}
 }
 
