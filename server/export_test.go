@@ -68,3 +68,12 @@ func Negotiate(list []byte) (answer string, ok bool) {
 	line := strings.TrimSuffix(string(agreed.answer.(ws.HandshakeHeaderString)), "\r\n")
 	return strings.TrimPrefix(line, "Sec-WebSocket-Extensions: "), ok
 }
+
+// Allows reports whether a page's Origin in a head, which is an upgrade, is allowed.
+func Allows(cfg Config, public bool, b []byte) bool {
+	s := &Server{cfg: cfg}
+	s.public.Store(public)
+	h, _ := parseHead(b, 64)
+	r, ok := h.request()
+	return ok && s.originAllowed(&h, r.Host)
+}

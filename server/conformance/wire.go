@@ -94,7 +94,7 @@ func request(path string) string {
 
 // patience is how long something may take that must come. It is never used up,
 // except by a fault.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 // client is a connection's other end.
 type client struct {
