@@ -132,7 +132,7 @@ func obey(t *testing.T, a, b *person, ann, line string) {
 	}
 	answers := 0
 	for got := a.hear(); got != heard; got = a.hear() {
-		if answers++; !strings.HasPrefix(got, " .... ") || answers > 10 || len(got) > 500 {
+		if answers++; !strings.HasPrefix(got, " .... ") || answers > 10 || len(got) > 350 {
 			t.Fatalf("%q was answered %q", line, got)
 		}
 	}

@@ -98,6 +98,9 @@ type exchange struct {
 	code int       // with which the server ends it; noCode: without one; 0: it goes on
 	// early: the server judges what was sent, though a frame in it is not complete.
 	early bool
+	// lingers: the server still reads what comes behind the end. It closes nothing
+	// that has unread input, which would be a reset.
+	lingers bool
 }
 
 // message is a message or a pong.
@@ -203,7 +206,10 @@ func (target *Target) play(x exchange, how delivery) error {
 	if err := target.same(got, x.want, false); err != nil {
 		return err
 	}
-	return c.end()
+	if err := c.end(); err != nil || !x.lingers {
+		return err
+	}
+	return c.readOn(len(send))
 }
 
 // noise is what a client may have sent before it knew of the end.

@@ -61,16 +61,16 @@ func closings(*Target) (all []exchange) {
 	bye("after pongs", 1000, code(1000, ""), masked(fin|pong, ""), masked(fin|pong, "x"))
 	for name, behind := range map[string][]byte{
 		"another close": masked(fin|closing, code(1001, "")), "a violation": {0xff, 0xff}, "half a frame": masked(fin|text, "half")[:7],
-		"many bytes": make([]byte, 8<<10), "a forbidden code": masked(fin|closing, code(1005, "")), "a violation in 126 bytes": masked(fin|ping, pattern(126)),
+		"many bytes": make([]byte, 40<<10), "a forbidden code": masked(fin|closing, code(1005, "")), "a violation in 126 bytes": masked(fin|ping, pattern(126)),
 	} {
-		x := exchange{name: "a close, then " + name, code: 1000}
+		x := exchange{name: "a close, then " + name, code: 1000, lingers: true}
 		x.send = append(masked(fin|closing, code(1000, "")), behind...)
 		all = append(all, x)
 	}
 	// Both sides close at once: the server answers a violation while the client's
 	// own close is on its way. There is one close frame, and it names the violation.
 	for name, violation := range map[string][]byte{"unmasked": {fin | text, 1, 'x'}, "reserved": masked(0x83, ""), "unfinished": masked(ping, "")} {
-		x := exchange{name: "a close behind a violation, " + name, code: 1002}
+		x := exchange{name: "a close behind a violation, " + name, code: 1002, lingers: true}
 		x.send = append(violation, masked(fin|closing, code(1000, ""))...)
 		all = append(all, x)
 	}

@@ -267,3 +267,12 @@ func (c *client) end() error {
 	}
 	return nil
 }
+
+// readOn sends a byte more, behind the size bytes before and the end: the server
+// reads it. Loopback hides a reset that follows the end at once; this does not.
+func (c *client) readOn(size int) error {
+	if _, err := c.Write([]byte{0}); err != nil || !c.reads.wait(size+1) {
+		return fmt.Errorf("input behind the end is not read: %v", err)
+	}
+	return nil
+}
