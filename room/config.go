@@ -6,6 +6,7 @@ import "time"
 type Config struct {
 	Shards int // of the map: a power of two
 	Views  int // the encodings that an Entry can be asked for: 1 to 4. History is kept in view 0.
+	Rooms  int // that Map.Admits lets there be at a time; 0: any number
 
 	Window       int           // bytes that a room keeps for delivery to members that are behind
 	HistoryCount int           // messages that a joiner may ask for; 0 keeps no history
@@ -22,6 +23,7 @@ func Defaults() Config {
 	return Config{
 		Shards:       64,
 		Views:        1,
+		Rooms:        100_000,
 		Window:       1 << 20,
 		HistoryCount: 200,
 		HistoryBytes: 256 << 10,
@@ -37,6 +39,8 @@ func (c *Config) check() {
 		panic("room: Config.Shards is not a power of two")
 	case c.Views < 1 || c.Views > maxViews:
 		panic("room: Config.Views is not 1 to 4")
+	case c.Rooms < 0:
+		panic("room: Config.Rooms is negative")
 	case c.Window < minSegment:
 		panic("room: Config.Window is smaller than a segment")
 	case c.HistoryCount < 0 || c.HistoryBytes < 0 || c.HistoryAge < 0:
