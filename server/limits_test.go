@@ -14,6 +14,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"throng/poller"
 	"throng/server"
 )
 
@@ -61,23 +62,37 @@ func TestMessageRate(t *testing.T) {
 
 // A connection that the rate keeps from being read is not silent.
 func TestThrottledIsNotSilent(t *testing.T) {
-	x := start(t, setup{config: server.Config{MessageRate: 1, MessageBurst: 1, PingPeriod: 2 * time.Second}})
+	x := start(t, setup{config: server.Config{MessageRate: 1, MessageBurst: 1, PingPeriod: 500 * time.Millisecond}})
 	c := x.connect()
 	x.feed(c, bytes.Repeat(masked(ws.OpText, "x"), 20))
-	x.pass(20 * time.Second)
+	for range 80 {
+		x.pass(250 * time.Millisecond)
+	}
 	for range 20 {
 		c.expect(ws.OpText, "x") // and no ping
 	}
-	x.pass(10 * time.Second) // but now it is
+	x.pass(750 * time.Millisecond) // but now it is
 	c.expect(ws.OpPing, "")
 }
 
-// One that goes while it is throttled is forgotten.
+// It is throttled once, whatever comes meanwhile, and not for a message that it has
+// not sent. When it goes it is forgotten.
 func TestThrottledCloses(t *testing.T) {
 	x := start(t, setup{config: server.Config{MessageRate: 1, MessageBurst: 1}})
 	c := x.connect()
-	x.feed(c, bytes.Repeat(masked(ws.OpText, "x"), 3))
-	c.expect(ws.OpText, "x")
+	c.say("x")
+	x.barrier()
+	if n := x.srv.Stats().Throttled; n != 0 {
+		t.Errorf("throttled %d times for its one message", n)
+	}
+	x.feed(c, masked(ws.OpText, "y"))
+	x.barrier()
+	c.send(ws.OpText, "z")
+	x.arrived(c, 1)
+	x.fire(c.fd, poller.Readable)
+	if n := x.srv.Stats().Throttled; n != 1 {
+		t.Errorf("throttled %d times", n)
+	}
 	on(t, c.at, func(c *server.Conn) { c.Close(4007, "enough") })
 	c.expectClose(4007, "enough")
 	c.Close()
@@ -347,10 +362,15 @@ func TestMemory(t *testing.T) {
 	}
 	// What cannot be shed is no reason to close who holds nothing, or to work without end.
 	x.keep(k, 2*limit, 2*limit)
-	x.pass(250 * time.Millisecond)
+	tries := len(k.targets)
 	in.say("still here")
-	if n := len(k.targets); n > 20 {
-		t.Errorf("%d tries to shed", n)
+	x.barrier()
+	if n := len(k.targets); n != tries {
+		t.Errorf("%d tries to shed within a tick", n-tries+1)
+	}
+	x.pass(250 * time.Millisecond)
+	if n := len(k.targets); n != tries+1 {
+		t.Errorf("%d tries to shed at the next tick", n-tries)
 	}
 	if s := x.srv.Stats(); s.GaveUp != 0 || s.HeldBytes < 2*limit {
 		t.Errorf("%+v", s)
@@ -372,12 +392,12 @@ func TestMemoryOfConnections(t *testing.T) {
 	x.until("half a message to arrive", func() bool { return x.weight(half) >= large })
 	x.kernel.allow(stuck.fd, 0)
 	on(t, stuck.at, func(c *server.Conn) { c.Send(ws.OpText, make([]byte, large)) })
-	weights := 0
+	held, weights := x.srv.HeldByConns(), 0
 	for _, c := range []*client{idle, small, half, stuck} {
 		weights += x.weight(c)
 	}
-	if n := x.srv.HeldByConns(); n != int64(weights) {
-		t.Errorf("the account has %d bytes, connections hold %d", n, weights)
+	if held != int64(weights) {
+		t.Errorf("the account has %d bytes, connections hold %d", held, weights)
 	}
 	rest := limit - 4*server.ConnBytes - weights
 	x.keep(k, rest, rest)
