@@ -21,21 +21,13 @@ import (
 	"throng/static"
 )
 
-// Descriptors that connections do not get: the server's own, plain HTTP, logs.
-const (
-	reservedFiles = 64
-	refusedConns  = 32
-)
-
 // serveCmd is "throng serve".
 type serveCmd struct {
 	Listen  []string `default:":8080" placeholder:"ADDRESS" help:"Address to listen on: HOST:PORT, :PORT for IPv4 and IPv6, or unix:PATH. Repeatable."`
-	Admin   string   `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address for the operator: /healthz, /readyz, /debug/pprof. Empty for none."`
+	Admin   string   `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address for the operator: /healthz, /readyz, /metrics, /debug/pprof. Empty for none."`
 	Workers int      `default:"0" help:"Event loops; 0 is one per processor."`
 
 	AllowOrigin []string      `placeholder:"ORIGIN" help:"Another origin whose pages may connect, such as https://chat.example; * for all. Repeatable."`
-	MaxConns    int           `default:"0" help:"Connections served at a time; 0 is what the open-file limit allows."`
-	MaxMessage  int64         `default:"65536" placeholder:"BYTES" help:"Largest message."`
 	Compression string        `default:"on" enum:"on,off" help:"Take and send compressed messages (permessage-deflate): on or off."`
 	Ping        time.Duration `default:"25s" help:"How often a connection is looked at; one that stays silent for two to three of these is closed."`
 	Drain       time.Duration `default:"10s" help:"Deadline for closing connections on SIGTERM."`
@@ -48,6 +40,8 @@ type serveCmd struct {
 	HistoryCount  int           `default:"200" help:"Messages that a room keeps for those who join."`
 	HistoryBytes  int           `default:"262144" placeholder:"BYTES" help:"Bytes that those may have."`
 	HistoryAge    time.Duration `default:"1h" help:"How long they are kept."`
+
+	Limits limitFlags `embed:"" group:"Limits"`
 }
 
 // Run serves until a signal or a fatal error.
@@ -64,10 +58,11 @@ func (cmd *serveCmd) Run(o out) error {
 	if err != nil {
 		return err
 	}
+	memory := cmd.Limits.memory(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	srv, err := server.New(cmd.server(kernel, log, files), chat.New(cmd.chat(kernel), seed(kernel)), pages())
+	srv, err := server.New(cmd.server(kernel, log, files, memory), chat.New(cmd.chat(kernel), seed(kernel)), pages())
 	if err != nil {
 		return err
 	}
@@ -125,10 +120,6 @@ func (cmd *serveCmd) check() error {
 	switch {
 	case cmd.Workers < 0 || cmd.Workers > 1024:
 		return usageError{"--workers is 0 to 1024"}
-	case cmd.MaxConns < 0:
-		return usageError{"--max-conns cannot be negative"}
-	case cmd.MaxMessage < 1 || cmd.MaxMessage > 1<<30:
-		return usageError{"--max-message is 1 byte to 1 GiB"}
 	case cmd.Ping < time.Second:
 		return usageError{"--ping is at least 1s"}
 	case cmd.Window < 4096:
@@ -136,7 +127,7 @@ func (cmd *serveCmd) check() error {
 	case cmd.HistoryCount < 0 || cmd.HistoryBytes < 0 || cmd.HistoryAge < 0 || cmd.PresenceLimit < 0 || cmd.Drain < 0:
 		return usageError{"limits cannot be negative"}
 	}
-	return nil
+	return cmd.Limits.check()
 }
 
 // checkAddress finds what is wrong with a HOST:PORT without asking for the host.
@@ -156,24 +147,17 @@ func checkAddress(a string) error {
 }
 
 // server is the server's part of the configuration.
-func (cmd *serveCmd) server(kernel poller.Kernel, log *slog.Logger, files int) server.Config {
-	conns := max(16, files-reservedFiles-refusedConns)
-	if cmd.MaxConns > conns {
-		log.Warn("the open-file limit allows fewer connections than --max-conns", "asked", cmd.MaxConns, "allowed", conns,
-			"remedy", "raise it with ulimit -n or LimitNOFILE")
-	} else if cmd.MaxConns > 0 {
-		conns = cmd.MaxConns
-	}
-	compression := 0 // the server's default
-	if cmd.Compression == "off" {
-		compression = server.CompressionOff
-	}
-	return server.Config{
-		Compression: compression,
-		Listen:      cmd.Listen, Workers: cmd.workers(), Kernel: kernel, Log: log,
-		MaxConns: conns, RefuseConns: refusedConns, MaxMessageBytes: cmd.MaxMessage,
+func (cmd *serveCmd) server(kernel poller.Kernel, log *slog.Logger, files int, memory int64) server.Config {
+	cfg := server.Config{
+		Listen: cmd.Listen, Workers: cmd.workers(), Kernel: kernel, Log: log,
+		MaxConns: cmd.Limits.conns(files, log), RefuseConns: refusedConns, MaxHeldBytes: held(memory),
 		PingPeriod: cmd.Ping, DrainTime: cmd.Drain / 3, AllowOrigins: cmd.AllowOrigin,
 	}
+	if cmd.Compression == "off" {
+		cfg.Compression = server.CompressionOff
+	}
+	cmd.Limits.apply(&cfg)
+	return cfg
 }
 
 // chat is the chat's part of the configuration.
@@ -181,6 +165,7 @@ func (cmd *serveCmd) chat(kernel poller.Kernel) chat.Config {
 	rooms := room.Defaults()
 	rooms.Window = cmd.Window
 	rooms.HistoryCount, rooms.HistoryBytes, rooms.HistoryAge = cmd.HistoryCount, cmd.HistoryBytes, cmd.HistoryAge
+	rooms.Rooms = cmd.Limits.MaxRooms
 	rooms.Now = kernel.Now
 	return chat.Config{
 		Rooms: rooms, Announce: cmd.Announce, CloseSlow: cmd.SlowConsumer == "close", PresenceLimit: cmd.PresenceLimit,
@@ -235,16 +220,6 @@ func (cmd *serveCmd) serveAdmin(srv *server.Server, log *slog.Logger) (*http.Ser
 		}
 	}()
 	return admin, nil
-}
-
-// openFiles is the limit on open files; the Go runtime has raised the soft one
-// to the hard one.
-func openFiles() (int, error) {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return 0, fmt.Errorf("read the open-file limit: %w", err)
-	}
-	return int(min(lim.Cur, 1<<30)), nil
 }
 
 // banner says where the server is and what it allows; its last word is ready.

@@ -63,11 +63,7 @@ func TestRefusals(t *testing.T) {
 	must(t, err)
 	defer taken.Close()
 	const quiet = "--listen=127.0.0.1:0"
-	for _, c := range []struct {
-		args, env []string
-		code      int
-		says      string
-	}{
+	refuses(t, []refusal{
 		{args: []string{"--admin=", "--listen", taken.Addr().String()}, code: 1, says: "address already in use"},
 		{args: []string{quiet, "--admin", taken.Addr().String()}, code: 1, says: "--admin"},
 		{args: []string{"--admin=", "--listen=unix:/nonexistent/socket"}, code: 1, says: "no such file"},
@@ -86,8 +82,6 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--workers=x"}, code: 2, says: "--workers"},
 		{args: []string{"--workers=-1"}, code: 2, says: "--workers"},
 		{args: []string{"--workers=1025"}, code: 2, says: "--workers"},
-		{args: []string{"--max-conns=-1"}, code: 2, says: "--max-conns"},
-		{args: []string{"--max-message=0"}, code: 2, says: "--max-message"},
 		{args: []string{"--ping=0s"}, code: 2, says: "--ping"},
 		{args: []string{"--drain=10"}, code: 2, says: "--drain"},
 		{args: []string{"--drain=-1s"}, code: 2, says: "negative"},
@@ -98,7 +92,20 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--slow-consumer=wait"}, code: 2, says: "--slow-consumer"},
 		{env: []string{"THRONG_WORKERS=many"}, code: 2, says: "workers"},
 		{env: []string{"THRONG_LISTEN=nonsense"}, code: 2, says: "bad address"},
-	} {
+	})
+}
+
+// refusal is how the program answers a command line that it cannot run.
+type refusal struct {
+	args, env []string
+	code      int
+	says      string
+}
+
+// refuses expects one clear line for each, and no stack.
+func refuses(t *testing.T, refusals []refusal) {
+	t.Helper()
+	for _, c := range refusals {
 		t.Run(strings.Join(append(c.env, c.args...), " "), func(t *testing.T) {
 			cmd := command(t, throng, c.env, c.args...)
 			var stdout, stderr bytes.Buffer
@@ -184,10 +191,11 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestOperator(t *testing.T) {
-	p := serve(t, nil, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0")
+	p := serve(t, nil, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--memory=30000000")
 	base := strings.TrimSuffix(p.one("operator"), "/healthz")
 	for path, says := range map[string]string{
-		"/healthz": "ok", "/readyz": "ready", "/debug/pprof/": "goroutine", "/debug/pprof/cmdline": "--admin",
+
+		"/healthz": "ok", "/readyz": "ready", "/metrics": "\nthrong_held_bytes_limit 20000000\n", "/debug/pprof/": "goroutine", "/debug/pprof/cmdline": "--admin",
 		"/debug/pprof/goroutine?debug=1": "goroutine profile",
 	} {
 		if status, _, body := get(t, base+path); status != 200 || !strings.Contains(body, says) {

@@ -96,7 +96,7 @@ func (a *arena) add(ctx context.Context, c *contest, name string) (err error) {
 				return err
 			}
 		}
-		s.Command = quote(c.Throng) + " --listen {address} --admin= --workers 1 --log-level error"
+		s.Command = quote(c.Throng) + " --listen {address} --admin= --workers 1 --message-rate 0 --log-level error"
 		s.Library = "this repository"
 	} else {
 		if c.Peers == "" {

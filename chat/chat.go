@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -38,6 +39,7 @@ const (
 	turnWrites  = 128 // writes of one turn
 	turnTime    = time.Millisecond
 	sweepRooms  = 1024 // rooms looked at in one tick
+	shedRooms   = 1024 // rooms looked at to find memory
 )
 
 // Config is what an operator can choose.
@@ -62,6 +64,8 @@ type Chat struct {
 	rooms *room.Map
 	names *names
 	desks []desk // by worker
+
+	roomsRefused atomic.Uint64
 }
 
 // desk is what one worker needs. It is touched by that worker alone.
@@ -98,6 +102,19 @@ func (ch *Chat) Start(s *server.Server) {
 // Rooms is the number of rooms. Any goroutine.
 func (ch *Chat) Rooms() int { return ch.rooms.Len() }
 
+// Bytes implements server.Keeper: what the rooms' logs hold.
+func (ch *Chat) Bytes() int64 { return ch.rooms.Bytes() }
+
+// Shed implements server.Keeper: the longest logs give.
+func (ch *Chat) Shed(target int64) (taken int64) { return ch.rooms.Shed(target, shedRooms) }
+
+// Metrics implements server.Meter.
+func (ch *Chat) Metrics(add func(name, help string, value int64)) {
+	add("rooms", "Rooms, those included that are kept for their history.", int64(ch.rooms.Len()))
+	add("rooms_bytes", "Memory of the rooms' logs.", ch.Bytes())
+	add("refused_rooms_total", "Upgrades answered 503 because of --max-rooms.", int64(ch.roomsRefused.Load()))
+}
+
 // Turn implements server.Turner: some fan-out.
 func (ch *Chat) Turn(worker int) (more bool) {
 	d := &ch.desks[worker]
@@ -112,13 +129,18 @@ func (ch *Chat) Tick(worker int) {
 	}
 }
 
-// Upgrade implements server.Handler: is there such a room?
+// Upgrade implements server.Handler: can there be such a room?
 func (ch *Chat) Upgrade(r *server.Request) int {
-	if _, status := roomName(r.Path); status != 0 {
+	name, status := roomName(r.Path)
+	if status != 0 {
 		return status
 	}
 	if _, _, ok := wishes(r.Query); !ok {
 		return 400
+	}
+	if !ch.rooms.Admits(name) {
+		ch.roomsRefused.Add(1)
+		return 503
 	}
 	return 101
 }

@@ -329,6 +329,40 @@ func TestRoomNames(t *testing.T) {
 	}
 }
 
+// There are so many rooms and no more: whoever asks for another one is refused,
+// until one goes. Those that exist can be joined.
+func TestMaxRooms(t *testing.T) {
+	w := start(t, func(o *options) { o.chat.Rooms.Rooms = 2; o.chat.Rooms.HistoryCount = 0 })
+	a, b := w.as("ann", "a"), w.as("ben", "b")
+	for path, want := range map[string]int{"/chat/c": 503, "/": 503, "/chat/a": 101, "/chat/b": 101} {
+		if got := w.refused(path); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+	refused := int64(0)
+	w.chat.Metrics(func(name, _ string, value int64) {
+		if name == "refused_rooms_total" {
+			refused = value
+		}
+	})
+	if refused != 2 {
+		t.Errorf("%d refusals were counted", refused)
+	}
+	a.conn.Close()
+	eventually(t, func() error {
+		if n := w.chat.Rooms(); n != 1 {
+			return fmt.Errorf("%d rooms", n)
+		}
+		return nil
+	})
+	c := w.as("cid", "c")
+	if got := w.refused("/chat/a"); got != 503 {
+		t.Errorf("the room that has gone: %d", got)
+	}
+	b.conn.Close()
+	c.conn.Close()
+}
+
 func TestRefusedUpgrades(t *testing.T) {
 	w := start(t)
 	for path, want := range map[string]int{

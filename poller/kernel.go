@@ -2,6 +2,7 @@ package poller
 
 import (
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -35,6 +36,9 @@ type Kernel interface {
 	Listen(network, address string, opts SocketOptions) (fd int, bound net.Addr, err error)
 	// Accept takes one connection, or answers EAGAIN.
 	Accept(fd int) (int, error)
+	// Peer is the address at the other end of a TCP connection. ENOTCONN: it has
+	// gone already.
+	Peer(fd int) (netip.Addr, error)
 	// Read reads into p; 0 means that the peer has shut down its side.
 	Read(fd int, p []byte) (int, error)
 	// Write writes a part of p, perhaps all. It never raises SIGPIPE.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"reflect"
 	"syscall"
@@ -135,6 +136,23 @@ func setOptions(fd int, network string, opts SocketOptions) error {
 func (linux) Accept(fd int) (int, error) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return result(n, errno)
+}
+
+// Peer is getpeername(2), without unix.Getpeername's allocations.
+func (linux) Peer(fd int) (netip.Addr, error) {
+	var raw unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(raw))
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)))
+	if _, err := result(0, errno); err != nil {
+		return netip.Addr{}, err
+	}
+	switch raw.Addr.Family {
+	case unix.AF_INET:
+		return netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&raw)).Addr), nil
+	case unix.AF_INET6:
+		return netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&raw)).Addr), nil
+	}
+	return netip.Addr{}, unix.EAFNOSUPPORT
 }
 
 func (linux) Read(fd int, p []byte) (int, error) {

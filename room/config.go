@@ -13,6 +13,7 @@ type Config struct {
 	// the other views get history as it is kept. Called on a member's worker, under no lock; it must answer the same
 	// each time.
 	Recode func(dst, frame []byte, view int) []byte
+	Rooms  int // that Map.Admits lets there be at a time; 0: any number
 
 	Window       int           // bytes that a room keeps for delivery to members that are behind
 	HistoryCount int           // messages that a joiner may ask for; 0 keeps no history
@@ -33,6 +34,7 @@ func Defaults() Config {
 	return Config{
 		Shards:       64,
 		Views:        1,
+		Rooms:        100_000,
 		Window:       1 << 20,
 		HistoryCount: 200,
 		HistoryBytes: 256 << 10,
@@ -50,6 +52,8 @@ func (c *Config) check() {
 		panic("room: Config.Shards is not a power of two")
 	case c.Views < 1 || c.Views > maxViews:
 		panic("room: Config.Views is not 1 to 4")
+	case c.Rooms < 0:
+		panic("room: Config.Rooms is negative")
 	case c.Window < minSegment:
 		panic("room: Config.Window is smaller than a segment")
 	case c.HistoryCount < 0 || c.HistoryBytes < 0 || c.HistoryAge < 0:

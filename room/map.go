@@ -3,6 +3,7 @@ package room
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type Map struct {
 	pages   ledger
 	fanouts []*Fanout
 	swept   int // the shard where the next sweep begins
+	count   atomic.Int64
 }
 
 // A shard is a part of the map with a lock of its own. The lock also guards who uses a room, so that a room never goes
@@ -21,6 +23,7 @@ type Map struct {
 type shard struct {
 	config *Config
 	pages  *ledger
+	count  *atomic.Int64 // rooms of all shards
 
 	mu    sync.Mutex
 	rooms map[string]*Room
@@ -39,7 +42,7 @@ func NewMap(config Config, wake []func()) *Map {
 	config.check()
 	m := &Map{config: config, shards: make([]shard, config.Shards)}
 	for i := range m.shards {
-		m.shards[i] = shard{config: &m.config, pages: &m.pages, rooms: make(map[string]*Room)}
+		m.shards[i] = shard{config: &m.config, pages: &m.pages, count: &m.count, rooms: make(map[string]*Room)}
 	}
 	for _, w := range wake {
 		m.fanouts = append(m.fanouts, &Fanout{wake: w})
@@ -81,15 +84,18 @@ func (m *Map) Publish(name string, e Entry, w Waiter) bool {
 }
 
 // Len counts the rooms.
-func (m *Map) Len() int {
-	n := 0
-	for i := range m.shards {
-		s := &m.shards[i]
-		s.mu.Lock()
-		n += len(s.rooms)
-		s.mu.Unlock()
+func (m *Map) Len() int { return int(m.count.Load()) }
+
+// Admits reports whether one may join a room of that name: there is one, or there may be one more. Joins that are
+// asked about at the same time can each make the last room: there are never more of them than goroutines that ask.
+func (m *Map) Admits(name string) bool {
+	if m.config.Rooms == 0 || m.Len() < m.config.Rooms {
+		return true
 	}
-	return n
+	s := m.shard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rooms[name] != nil
 }
 
 // Sweep removes empty rooms whose history has aged out, and returns how many. It looks at no more than budget rooms, and
@@ -126,6 +132,7 @@ func (s *shard) enter(name string) *Room {
 		r = &Room{name: name, shard: s, epoch: max(1, s.config.Epoch())}
 		r.logs[historyView] = &log{config: s.config}
 		s.rooms[name] = r
+		s.count.Add(1)
 	}
 	r.users++
 	return r
@@ -154,6 +161,7 @@ func (s *shard) vacate(r *Room) (removed bool) {
 	r.awaiting = !aged
 	if aged {
 		delete(s.rooms, r.name)
+		s.count.Add(-1)
 	} else {
 		s.due = append(s.due, due{s.config.Now() + s.config.HistoryAge, r})
 	}

@@ -99,18 +99,37 @@ func (ln *listener) Ready(poller.Event) {
 	ln.Worker().Again(ln)
 }
 
-// accepted deals fd out.
+// accepted deals fd out, or says that it is to be refused.
 func (ln *listener) accepted(fd int) {
 	s := ln.srv
 	ln.wait = 0
-	n := s.conns.Add(1)
 	s.counts.accepted.Add(1)
+	a := arrival{fd: int32(fd)}
 	if ln.bound.Network() == "tcp" {
 		if err := s.kernel.SetUserTimeout(fd, s.cfg.StallTimeout); err != nil {
 			s.log.Debug("cannot set TCP_USER_TIMEOUT", "error", err) // the peer has gone already
 		}
+		from, err := s.kernel.Peer(fd)
+		if err != nil {
+			s.log.Debug("cannot tell a peer's address", "error", err) // it has gone as well
+		}
+		var over int
+		if a.place, over = s.addresses.enter(from); over > 0 {
+			a.status = 429
+			s.counts.addressRefused.Add(1)
+		}
+		if over > refusePerAddress {
+			s.counts.addressCut.Add(1)
+			s.addresses.leave(a.place)
+			s.kernel.Close(fd)
+			return
+		}
 	}
-	s.loops[ln.next].enqueue(arrival{fd: int32(fd), surplus: n > int64(s.cfg.MaxConns)})
+	if s.conns.Add(1) > int64(s.cfg.MaxConns) && a.status == 0 {
+		a.status = 503
+		s.counts.full.Add(1)
+	}
+	s.loops[ln.next].enqueue(a)
 	ln.next = (ln.next + 1) % len(s.loops)
 }
 
@@ -174,7 +193,8 @@ func (ln *listener) tryAgain() {
 
 // gone counts a connection out, and has the listeners look again if they were
 // waiting for that. Any goroutine.
-func (s *Server) gone() {
+func (s *Server) gone(p place) {
+	s.addresses.leave(p)
 	left := s.conns.Add(-1)
 	if s.crowded.Swap(false) {
 		s.loops[0].worker.Post(func() {

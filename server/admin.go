@@ -7,7 +7,8 @@ import (
 )
 
 // Admin serves the operator: /healthz answers 200 while the process lives,
-// /readyz 200 until it drains and 503 from then on, /debug/pprof/ profiles.
+// /readyz 200 until it drains and 503 from then on, /metrics the counters of
+// [Stats] in the text format of Prometheus, /debug/pprof/ profiles.
 // It is meant for a listener of its own that strangers cannot reach.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
@@ -21,6 +22,7 @@ func (s *Server) Admin() http.Handler {
 		}
 		fmt.Fprintf(w, "ready, %d connections\n", s.Conns())
 	})
+	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

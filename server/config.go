@@ -25,6 +25,15 @@ type Config struct {
 	// RefuseConns are answered 503; above that accepting stops. Default: 10,000.
 	MaxConns    int
 	RefuseConns int // default 32
+	// MaxPerAddress is the number of connections from one IPv4 address or one /64
+	// of IPv6, but not from loopback or a unix socket; negative: any. Further
+	// ones are answered 429, and cut when more than a few of those linger.
+	// Default: 1,000.
+	MaxPerAddress int
+	// UpgradeRate is how many upgrades a second are taken from strangers, all
+	// together, and UpgradeBurst how many at once after a rest; negative: any.
+	// Those that are over it are answered 503. Default: 5,000 and twice that.
+	UpgradeRate, UpgradeBurst int
 	// MaxHandshakes is the number of incomplete handshakes; at the limit the
 	// oldest one goes. Default: 8,192.
 	MaxHandshakes int
@@ -36,13 +45,26 @@ type Config struct {
 	MaxHeadBytes, MaxHeaders int
 	// MaxMessageBytes bounds a message, and so a frame: 64 KiB.
 	MaxMessageBytes int64
-	// MaxFragments bounds the fragments of one message: 16,384.
+	// MaxFragments bounds the fragments of one message: 16,384, or one for every 64
+	// bytes of the largest message, if that is more.
 	MaxFragments int
 
 	// Compression is the level of permessage-deflate (RFC 7692), from 1, the fastest,
 	// to 9; CompressionOff for none. Each worker needs about 1 MB for it, from the
 	// first message that is compressed on. Default: frame.DeflateLevel.
 	Compression int
+
+	// MessageRate is how many messages, control frames included, are taken from
+	// a connection in a second, and MessageBurst how many at once after a rest,
+	// at least what comes in a tick. One that sends more is not read meanwhile.
+	// Negative: any. Default: 1,000 and twice that.
+	MessageRate, MessageBurst int
+
+	// MaxHeldBytes is what the process may hold, by its own account: connections,
+	// input and output that waits, and what a Keeper keeps. From nine tenths of
+	// it on newcomers are answered 503; above it the Keeper sheds, and then the
+	// connections that hold most are closed. Default: 1 GiB.
+	MaxHeldBytes int64
 
 	// HandshakeTimeout is for the whole head: 5 s.
 	HandshakeTimeout time.Duration
@@ -89,10 +111,13 @@ const (
 	// maxOwn is what a connection's own frames may fill before it is no longer
 	// read, and before Send refuses. One message may go beyond it.
 	maxOwn = 16 << 10
+	// refusePerAddress is how many refused connections of one address may linger.
+	refusePerAddress = 16
 	// acceptBudget is the number of connections accepted in one turn.
 	acceptBudget = 64
 	// tickInterval is how often deadlines are looked at.
 	tickInterval = 250 * time.Millisecond
+	ticksASecond = int(time.Second / tickInterval)
 	// maxTick is what one tick can add to a loop's clock. When the process was
 	// stopped for longer, all deadlines move by the rest.
 	maxTick = 2 * time.Second
@@ -109,13 +134,20 @@ func (c Config) withDefaults() Config {
 	def(&c.Workers, runtime.NumCPU())
 	def(&c.MaxConns, 10_000)
 	def(&c.RefuseConns, 32)
+	def(&c.MaxPerAddress, 1000)
+	def(&c.UpgradeRate, 5000)
+	def(&c.UpgradeBurst, 2*c.UpgradeRate)
+	def(&c.MessageRate, 1000)
+	def(&c.MessageBurst, 2*c.MessageRate)
+	c.MessageBurst = max(c.MessageBurst, c.MessageRate/ticksASecond)
+	def(&c.MaxHeldBytes, 1<<30)
 	def(&c.MaxHandshakes, 8192)
 	def(&c.MaxPlain, 256)
 	def(&c.MaxHeadBytes, 4<<10)
 	c.MaxHeadBytes = min(c.MaxHeadBytes, readBudget-1) // one more byte must fit in the buffer
 	def(&c.MaxHeaders, 64)
 	def(&c.MaxMessageBytes, 64<<10)
-	def(&c.MaxFragments, 16<<10)
+	def(&c.MaxFragments, int(max(16<<10, c.MaxMessageBytes/64)))
 	def(&c.Compression, frame.DeflateLevel)
 	def(&c.HandshakeTimeout, 5*time.Second)
 	def(&c.PingPeriod, 25*time.Second)

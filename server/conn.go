@@ -24,14 +24,15 @@ const (
 type flags uint16
 
 const (
-	blocked flags = 1 << iota // the last write was short: an edge will follow
-	paused                    // a message waits to be offered again
-	deaf                      // reading stopped since too much is waiting to be sent
-	hungUp                    // the peer has shut down its side: read until the end
-	heard                     // something came since the sweep's last look
-	pinged                    // a ping is unanswered
-	doomed                    // to be closed when the turn ends
-	queued                    // the worker will call Ready once more
+	blocked   flags = 1 << iota // the last write was short: an edge will follow
+	paused                      // a message waits to be offered again
+	deaf                        // reading stopped since too much is waiting to be sent
+	hungUp                      // the peer has shut down its side: read until the end
+	heard                       // something came since the sweep's last look
+	pinged                      // a ping is unanswered
+	doomed                      // to be closed when the turn ends
+	queued                      // the worker will call Ready once more
+	throttled                   // not read until there is a token for a message
 )
 
 // Conn is a WebSocket connection. Its methods are for the Handler, on the
@@ -47,10 +48,12 @@ type Conn struct {
 	loop   *loop
 	more   *extra        // nil while idle
 	input  frame.Decoder // one pointer, nil between messages
+	rate   bucket        // of messages
 	fd     int32
 	seat   int32 // index in loop.open
-	state  state
+	place  place // of its address
 	flags  flags
+	state  state
 	window uint8 // see extension
 }
 
@@ -61,6 +64,8 @@ type extra struct {
 	list       *list
 	prev, next *extra
 	due        int64 // on the loop's clock, ns
+
+	weight int // bytes that the loop's account has for this extra
 
 	// Input.
 	head   []byte  // an incomplete request
@@ -192,11 +197,14 @@ func (c *Conn) Ready(e poller.Event) {
 // settle gives back what was needed only while c was served: the decoder's
 // buffer, in which the last message may have lain, and the extra.
 func (c *Conn) settle() {
+	held := c.input.Held()
 	if c.Open() {
 		_, _, _, _ = c.input.Decode(nil, c.limits()) // no bytes, no message
 	} else {
 		c.input.Reset()
 	}
+	c.weighInput(held)
+	c.weigh()
 	c.slim()
 }
 
@@ -212,7 +220,9 @@ func (c *Conn) limits() *frame.Limits {
 // at a message in it: then settle does it afterwards.
 func (c *Conn) resetInput() {
 	if c.loop.corked != c {
+		held := c.input.Held()
 		c.input.Reset()
+		c.weighInput(held)
 	}
 }
 
@@ -283,13 +293,13 @@ func (c *Conn) shut(cause error, code ws.StatusCode, reason string) {
 // handler panicked.
 func (c *Conn) leave(cause error, code ws.StatusCode, reason string) (ok bool) {
 	c.state = closing
-	c.flags &^= paused | deaf | doomed
+	c.flags &^= paused | deaf | doomed | throttled
 	l := c.loop
 	l.unseat(c)
 	e := c.extra()
 	e.unread, e.held, e.pong = nil, Message{}, nil
 	c.resetInput()
-	l.srv.counts.close(code)
+	l.srv.counts.close(code, cause)
 	if l.srv.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.srv.log.Debug("connection closed", "fd", c.fd, "code", code, "reason", reason, "cause", cause)
 	}
@@ -313,6 +323,7 @@ func (c *Conn) finish() {
 	e.last = true
 	c.loop.closing.push(e, c.loop.now+int64(c.loop.srv.cfg.LingerTimeout))
 	c.linger()
+	c.weigh()
 }
 
 // linger goes on closing: writes what is left, discards what arrives.
@@ -368,5 +379,5 @@ func (c *Conn) destroy() {
 	if err := l.srv.kernel.Close(int(c.fd)); err != nil {
 		l.srv.log.Error("cannot close a connection", "error", err)
 	}
-	l.srv.gone()
+	l.srv.gone(c.place)
 }

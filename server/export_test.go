@@ -34,6 +34,33 @@ func (c *Conn) Unread() int {
 // Idle reports whether c holds nothing but itself. On its worker.
 func (c *Conn) Idle() bool { return c.more == nil && c.input.Held() == 0 }
 
+// Weight is what c holds beyond what an idle one does, counted anew. On its worker.
+func (c *Conn) Weight() int {
+	c.weigh()
+	return c.weight()
+}
+
+// HeldByConns is the account of what connections hold beyond what idle ones do.
+func (s *Server) HeldByConns() (n int64) {
+	for _, l := range s.loops {
+		n += l.held.Load()
+	}
+	return n
+}
+
+// AddressSlots is the size of the table of addresses.
+func (s *Server) AddressSlots() int {
+	s.addresses.mu.Lock()
+	defer s.addresses.mu.Unlock()
+	return len(s.addresses.slots)
+}
+
+// ConnBytes and PlainBytes are what the account takes for one of each.
+const (
+	ConnBytes  = connBytes
+	PlainBytes = plainBytes
+)
+
 // Head is what the strict parser made of the head of a request.
 type Head struct {
 	Method, Target, Host string

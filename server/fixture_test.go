@@ -132,6 +132,7 @@ type setup struct {
 	config server.Config
 	app    *app
 	turner *turner
+	keeper *keeper
 	plain  http.Handler
 	kernel poller.Kernel
 }
@@ -163,6 +164,10 @@ func start(t testing.TB, with setup) *fixture {
 		with.turner.app = x.app
 		h = with.turner
 	}
+	if with.keeper != nil {
+		with.keeper.app = x.app
+		h = with.keeper
+	}
 	var err error
 	x.srv, err = server.New(cfg, h, with.plain)
 	must(t, err)
@@ -171,6 +176,10 @@ func start(t testing.TB, with setup) *fixture {
 		must(t, x.srv.Close())
 		if x.srv.Conns() != 0 {
 			t.Errorf("%d connections after Close", x.srv.Conns())
+		}
+		x.until("requests to end", func() bool { return x.srv.Stats().Addresses == 0 })
+		if n := x.srv.HeldByConns(); n != 0 {
+			t.Errorf("%d bytes are accounted for that nobody holds", n)
 		}
 	})
 	return x

@@ -75,6 +75,7 @@ const (
 	ErrSilent                   // no answer to a ping
 	ErrPanic                    // the handler panicked
 	ErrEOF                      // the peer hung up without a close frame
+	ErrMemory                   // the memory that it held was needed
 )
 
 // Error says it in words.
@@ -88,6 +89,8 @@ func (e Error) Error() string {
 		return "internal error"
 	case ErrEOF:
 		return "the peer hung up without a close frame"
+	case ErrMemory:
+		return "the server is short of memory"
 	}
 	return "unknown error"
 }

@@ -44,6 +44,7 @@ func (c *Conn) readHead() {
 	case !isTokenByte(b[0]):
 		c.refuse(400) // a TLS hello, most often: do not wait for more of it
 	case end > l.srv.cfg.MaxHeadBytes, end < 0 && len(b) > l.srv.cfg.MaxHeadBytes:
+		l.srv.counts.headsTooLarge.Add(1)
 		c.refuse(431)
 	case end < 0:
 		e.head = append(e.head, b[had:]...)
@@ -60,6 +61,9 @@ func (c *Conn) answer(b, tail []byte) {
 	s := c.loop.srv
 	h, status := parseHead(b, s.cfg.MaxHeaders)
 	if status != 0 {
+		if status == 431 {
+			s.counts.headsTooLarge.Add(1)
+		}
 		c.refuse(status)
 		return
 	}
@@ -79,6 +83,9 @@ func (c *Conn) answer(b, tail []byte) {
 	case !s.originAllowed(&h, r.Host):
 		status = 403
 	case s.draining.Load():
+		status = 503
+	case c.place != local && !s.upgraded.take(s.upgrades, int64(s.kernel.Now())):
+		s.counts.upgradesRefused.Add(1)
 		status = 503
 	default:
 		status = s.handler.Upgrade(r)
@@ -204,6 +211,7 @@ func (u *upgrader) Write(p []byte) (int, error) {
 func (c *Conn) handOff(read []byte) {
 	l := c.loop
 	if !l.srv.pages.admit() {
+		l.srv.counts.plainRefused.Add(1)
 		c.refuse(503)
 		return
 	}
@@ -218,10 +226,10 @@ func (c *Conn) handOff(read []byte) {
 		return
 	}
 	l.srv.counts.plain.Add(1)
-	l.srv.pages.serve(conn, append([]byte(nil), read...))
+	l.srv.pages.serve(conn, append([]byte(nil), read...), c.place)
 	c.state = closed
 	l.forget(c)
-	l.srv.gone()
+	l.srv.gone(uncounted) // its address stays until the answer is out
 }
 
 // takeBack refuses a request that could not be handed off.
@@ -289,17 +297,20 @@ var refusalTexts = map[int]string{
 	404: "There is nothing here. The chat is at /chat and /chat/ROOM.",
 	405: "A WebSocket is opened with GET.",
 	426: "Here one talks WebSocket, version 13.",
+	429: "There are too many connections from your address. Close some and try again; the operator can allow more with --max-per-address.",
 	431: "The head of the request is too large.",
 	500: "Something went wrong in the server.",
-	503: "The server is full, or about to stop. Please try again in a moment.",
+	503: "The server is full, busy, or about to stop. Please try again in a moment.",
 }
 
 // refusals makes the whole answers.
 func refusals(cfg Config) map[int][]byte {
+	retry := fmt.Sprintf("Retry-After: %d\r\n", int(cfg.RetryAfter.Seconds()))
 	extra := map[int]string{
 		405: "Allow: GET\r\n",
 		426: "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-		503: fmt.Sprintf("Retry-After: %d\r\n", int(cfg.RetryAfter.Seconds())),
+		429: retry,
+		503: retry,
 	}
 	m := make(map[int][]byte)
 	for status, text := range refusalTexts {

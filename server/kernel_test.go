@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,6 +29,7 @@ type kernel struct {
 	reads     int             // calls of Read that gave bytes
 	shut      map[int]bool    // descriptors that were shut down
 	timeouts  map[int]time.Duration
+	from      netip.Addr // what Peer answers, if it is valid
 	fatal     func(error)
 	fail      map[string]int // calls left until one of that name fails
 }
@@ -117,6 +119,18 @@ func (k *kernel) Accept(fd int) (int, error) {
 	return n, err
 }
 
+func (k *kernel) Peer(fd int) (netip.Addr, error) {
+	if k.failing("Peer") {
+		return netip.Addr{}, errOrdered
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.from.IsValid() {
+		return k.from, nil
+	}
+	return k.Kernel.Peer(fd)
+}
+
 func (k *kernel) Read(fd int, p []byte) (int, error) {
 	k.mu.Lock()
 	if fails := k.readFails[fd]; len(fails) > 0 {
@@ -181,6 +195,15 @@ func (k *kernel) SetUserTimeout(fd int, d time.Duration) error {
 
 // allow lets n more bytes out of fd; any number without it.
 func (k *kernel) allow(fd, n int) { k.mu.Lock(); k.budgets[fd] = n; k.mu.Unlock() }
+
+// come has everybody come from that address; empty for where they really do.
+func (k *kernel) come(from string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.from = (netip.Addr{}); from != "" {
+		k.from = netip.MustParseAddr(from)
+	}
+}
 
 // failWrites has every Write to fd fail.
 func (k *kernel) failWrites(fd int, err syscall.Errno) { k.allow(fd, -int(err)) }

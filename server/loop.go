@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"throng/frame"
@@ -36,11 +37,15 @@ type loop struct {
 	inTurn     bool    // closes wait for the turn's end
 	drainBy    int     // connections to close at each tick; 0: none
 	sent       uint64  // bytes that the kernel has taken
+	throttled  []*Conn // not read until they have a token
+	relief     relief
 
 	// Clock. Owned by the worker.
 	timer  int           // descriptor
 	now    int64         // ns; stands still while the process is stopped
 	ticked time.Duration // kernel time of the last tick
+
+	held atomic.Int64 // bytes that its connections hold. Changed by the worker alone.
 
 	mu       sync.Mutex
 	incoming []arrival // guarded by mu
@@ -50,12 +55,13 @@ type loop struct {
 
 // arrival is an accepted descriptor. One too many is only refused.
 type arrival struct {
-	fd      int32
-	surplus bool
+	fd     int32
+	place  place
+	status int // of the refusal; 0: welcome
 }
 
 func newLoop(s *Server, w *poller.Worker) *loop {
-	l := &loop{srv: s, worker: w, buf: make([]byte, readBudget), trash: make([]byte, readBudget), timer: -1}
+	l := &loop{srv: s, worker: w, buf: make([]byte, readBudget), trash: make([]byte, readBudget), timer: -1, relief: newRelief()}
 	l.upgrader.init()
 	if s.cfg.Compression != CompressionOff {
 		l.deflater = frame.NewDeflater(s.cfg.Compression)
@@ -97,7 +103,7 @@ func (l *loop) stop() error {
 }
 
 // turn takes in new connections, gives the handler its turn and then closes
-// what failed in it. It reports whether work is left.
+// what failed in it, and who holds too much. It reports whether work is left.
 func (l *loop) turn() bool {
 	l.admit()
 	more := false
@@ -107,7 +113,7 @@ func (l *loop) turn() bool {
 		l.inTurn = false
 	}
 	l.reap()
-	return more
+	return l.relieve() || more
 }
 
 // reap closes the doomed. Handlers may doom others meanwhile.
@@ -174,21 +180,30 @@ func (l *loop) admit() {
 // begin starts a connection's life. Its first edge comes at once if the head
 // has arrived already.
 func (l *loop) begin(a arrival) {
-	c := &Conn{loop: l, fd: a.fd, seat: -1}
+	s := l.srv
+	c := &Conn{loop: l, fd: a.fd, seat: -1, place: a.place}
 	if err := l.worker.Add(int(a.fd), c); err != nil {
-		l.srv.log.Error("cannot watch a connection", "error", err)
-		l.srv.kernel.Close(int(a.fd))
-		l.srv.gone()
+		s.log.Error("cannot watch a connection", "error", err)
+		s.kernel.Close(int(a.fd))
+		s.gone(a.place)
 		return
 	}
-	if a.surplus || l.srv.draining.Load() {
-		c.refuse(503)
+	if a.status == 0 && s.draining.Load() {
+		a.status = 503
+	} else if a.status == 0 && s.held() >= s.memory.near {
+		a.status = 503
+		s.counts.memoryRefused.Add(1)
+	}
+	if a.status != 0 {
+		c.refuse(a.status)
 		return
 	}
-	if l.handshakes.len >= max(1, l.srv.cfg.MaxHandshakes/len(l.srv.loops)) {
+	if l.handshakes.len >= max(1, s.cfg.MaxHandshakes/len(s.loops)) {
+		s.counts.handshakesDropped.Add(1)
 		l.handshakes.head.conn.destroy() // the oldest, never the newcomer
 	}
-	l.handshakes.push(c.extra(), l.now+int64(l.srv.cfg.HandshakeTimeout))
+	l.handshakes.push(c.extra(), l.now+int64(s.cfg.HandshakeTimeout))
+	c.weigh()
 }
 
 // seatNow makes c one of the open connections.
@@ -248,6 +263,7 @@ func (l *loop) takeExtra() *extra {
 }
 
 func (l *loop) putExtra(e *extra) {
+	l.held.Add(-int64(e.weight))
 	*e = extra{}
 	if len(l.spare) < maxSpare {
 		l.spare = append(l.spare, e)

@@ -54,8 +54,8 @@ func (p *pages) admit() bool {
 }
 
 // serve takes over a connection that admit has counted in. It never blocks.
-func (p *pages) serve(c net.Conn, read []byte) {
-	p.conns <- &pageConn{Conn: c, pages: p, read: read}
+func (p *pages) serve(c net.Conn, read []byte, from place) {
+	p.conns <- &pageConn{Conn: c, pages: p, read: read, from: from}
 }
 
 // Accept implements net.Listener.
@@ -102,6 +102,7 @@ type pageConn struct {
 	net.Conn
 	pages  *pages
 	read   []byte
+	from   place
 	closed sync.Once
 }
 
@@ -117,7 +118,10 @@ func (c *pageConn) Read(p []byte) (int, error) {
 
 // Close counts the request out.
 func (c *pageConn) Close() error {
-	c.closed.Do(func() { c.pages.active.Add(-1) })
+	c.closed.Do(func() {
+		c.pages.active.Add(-1)
+		c.pages.srv.addresses.leave(c.from)
+	})
 	return c.Conn.Close()
 }
 

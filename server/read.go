@@ -13,7 +13,7 @@ import (
 // not fill the buffer the socket is empty, and what comes later is an edge. When
 // the peer has hung up there is one more thing to be read, the end.
 func (c *Conn) read() {
-	if c.is(paused) {
+	if c.flags&(paused|throttled) != 0 {
 		return
 	}
 	if c.more != nil && len(c.more.unread) > 0 && !c.readUnread() {
@@ -69,16 +69,29 @@ func (c *Conn) readUnread() bool {
 		return false
 	}
 	e.unread = nil
-	return !c.is(paused)
+	return c.flags&(paused|throttled) == 0
 }
 
-// consume decodes and delivers up to frameBudget messages, or inflateBudget bytes
-// of them, and returns how much of p is done.
+// consume is handle with an account of what the decoder keeps.
 func (c *Conn) consume(p []byte) (done int) {
+	held := c.input.Held()
+	done = c.handle(p)
+	c.weighInput(held)
+	return done
+}
+
+// handle decodes and delivers up to frameBudget messages, or inflateBudget bytes
+// of them, and returns how much of p is done.
+func (c *Conn) handle(p []byte) (done int) {
+	l := c.loop
 	inflated := 0
 	for range frameBudget {
 		if c.clogged() {
 			c.flags |= deaf
+			return done
+		}
+		if done < len(p) && !c.rate.ready(l.srv.messages, l.now) {
+			c.throttle()
 			return done
 		}
 		m, n, ok, err := c.input.Decode(p[done:], c.limits())
@@ -94,6 +107,7 @@ func (c *Conn) consume(p []byte) (done int) {
 			inflated += len(m.Payload)
 			c.loop.srv.counts.inflate(m)
 		}
+		c.rate.take(l.srv.messages, l.now)
 		if c.deliver(m); !c.Open() || c.is(paused) {
 			return done
 		}
@@ -103,6 +117,14 @@ func (c *Conn) consume(p []byte) (done int) {
 	}
 	c.again()
 	return done
+}
+
+// throttle stops reading from c until there is a token for its next message: TCP
+// slows its peer down. Control frames count as messages, since they cost as much.
+func (c *Conn) throttle() {
+	c.flags |= throttled
+	c.loop.throttled = append(c.loop.throttled, c)
+	c.loop.srv.counts.throttled.Add(1)
 }
 
 // deliver hands one message to whoever it is for.

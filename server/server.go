@@ -49,6 +49,12 @@ type Server struct {
 	pages     *pages         // plain HTTP
 	refusals  map[int][]byte // whole answers by status
 
+	messages  rate // of one connection
+	upgrades  rate // of strangers, all together
+	upgraded  sharedBucket
+	addresses addresses
+	memory    memory
+
 	conns    atomic.Int64 // descriptors of connections: accepted less closed
 	crowded  atomic.Bool  // a listener waits for a connection to go
 	public   atomic.Bool  // other machines can connect
@@ -76,12 +82,17 @@ func New(cfg Config, h Handler, plain http.Handler) (*Server, error) {
 		cfg: cfg, handler: h, log: cfg.Log, kernel: cfg.Kernel,
 		limits:   frame.Limits{Frame: cfg.MaxMessageBytes, Message: cfg.MaxMessageBytes, Fragments: cfg.MaxFragments},
 		refusals: refusals(cfg),
+		messages: newRate(cfg.MessageRate, cfg.MessageBurst),
+		upgrades: newRate(cfg.UpgradeRate, cfg.UpgradeBurst),
 		fatal:    make(chan error, cfg.Workers),
 		dead:     make(chan struct{}),
 		empty:    make(chan struct{}),
 	}
 	s.deflating = s.limits
 	s.deflating.Deflate = true
+	s.addresses.max = cfg.MaxPerAddress
+	s.memory.limit, s.memory.near = cfg.MaxHeldBytes, cfg.MaxHeldBytes-cfg.MaxHeldBytes/10
+	s.memory.keeper, _ = h.(Keeper)
 	s.turner, _ = h.(Turner)
 	s.warned.Store(-int64(time.Minute))
 	s.loops = make([]*loop, cfg.Workers)

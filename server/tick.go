@@ -32,6 +32,7 @@ func (l *loop) tick() {
 	l.now += int64(min(now-l.ticked, maxTick))
 	l.ticked = now
 	l.expire()
+	l.unthrottle()
 	l.sweep()
 	if l.drainBy > 0 {
 		l.drainSome()
@@ -41,6 +42,10 @@ func (l *loop) tick() {
 	}
 	if t := l.srv.turner; t != nil {
 		t.Tick(l.worker.ID())
+	}
+	if l.relief.spent {
+		l.relief = newRelief()
+		l.worker.Wake()
 	}
 }
 
@@ -86,6 +91,26 @@ func (l *loop) expire() {
 	}
 }
 
+// unthrottle has those read again for whom there is a token. The loop's clock is
+// the buckets', so that a tick is when tokens come.
+func (l *loop) unthrottle() {
+	left := l.throttled[:0]
+	for _, c := range l.throttled {
+		switch {
+		case !c.is(throttled): // closed meanwhile
+		case c.rate.ready(l.srv.messages, l.now):
+			c.flags = c.flags&^(throttled|pinged) | heard // it could not be
+			c.again()
+		default:
+			left = append(left, c)
+		}
+	}
+	clear(l.throttled[len(left):])
+	if l.throttled = left; len(left) == 0 {
+		l.throttled = nil
+	}
+}
+
 // lastTry ends a connection that takes nothing. One that reads a little at a
 // time is no such one, though it gets no edge until a third of its socket's buffer
 // is free: so it is tried once more.
@@ -98,6 +123,7 @@ func (c *Conn) lastTry() {
 	if c.Open() && c.loop.sent == sent {
 		c.broken(ErrStalled)
 	}
+	c.weigh()
 }
 
 // sweep looks at each open connection once per ping period, some at each tick.
@@ -121,7 +147,7 @@ func (l *loop) sweep() {
 // is not read, or blocked, is the business of the stall limit.
 func (c *Conn) lookAt() {
 	switch {
-	case !c.Open(), c.flags&(paused|deaf|blocked) != 0:
+	case !c.Open(), c.flags&(paused|deaf|blocked|throttled) != 0:
 	case c.is(heard):
 		c.flags &^= heard | pinged
 	case c.is(pinged):

@@ -71,6 +71,7 @@ func (c *Conn) WriteFrames(frames []byte) int {
 		// A copy: a slice would keep the whole segment alive.
 		c.extra().rest = append([]byte(nil), frames[n:end]...)
 	}
+	c.weigh()
 	return end
 }
 
@@ -116,6 +117,7 @@ func (c *Conn) push(b []byte) {
 	}
 	e := c.extra()
 	e.own = append(e.own, b...)
+	c.weigh()
 }
 
 // fail ends c after a failed system call, at the end of the turn.

@@ -28,14 +28,16 @@ func (echo) Error(*server.Conn, error)                     {}
 
 func main() {
 	var cli struct {
-		Listen     string `default:"127.0.0.1:9101" help:"Address to listen on."`
-		MaxMessage int64  `default:"65536" placeholder:"BYTES" help:"Largest message."`
-		MaxConns   int    `default:"10000" help:"Connections served at a time."`
+		Listen      string `default:"127.0.0.1:9101" help:"Address to listen on."`
+		MaxMessage  int64  `default:"65536" placeholder:"BYTES" help:"Largest message."`
+		MaxConns    int    `default:"10000" help:"Connections served at a time."`
+		MessageRate int    `default:"1000" help:"Messages taken from a connection in a second; -1 is any number."`
 
 		Compression string `default:"on" enum:"on,off" help:"Take and send compressed messages (permessage-deflate): on or off."`
 	}
 	kong.Parse(&cli, kong.Description("A WebSocket echo server on an event loop."))
 	cfg := config(cli.Listen, cli.MaxMessage, cli.MaxConns)
+	cfg.MessageRate = cli.MessageRate
 	if cli.Compression == "off" {
 		cfg.Compression = server.CompressionOff
 	}

@@ -1,0 +1,156 @@
+package server
+
+import (
+	"math"
+	"unsafe"
+)
+
+// What is held is counted, not measured: the collector's idea of memory comes
+// late and contains what is garbage already.
+const (
+	// connBytes is an idle connection with all that belongs to it, the handler's
+	// part and the allocator's included.
+	connBytes = 400
+	// plainBytes is a request in the hands of net/http: a goroutine's stack and
+	// two buffers of 4 KiB.
+	plainBytes = 32 << 10
+	// relieveLook is the number of connections that one turn looks at when
+	// memory has to be found.
+	relieveLook = 1024
+
+	extraBytes = int(unsafe.Sizeof(extra{}))
+)
+
+// Keeper is a Handler that keeps bytes for others than a single connection, such
+// as the logs of rooms. They count as held, and are what gives first.
+type Keeper interface {
+	// Bytes is what is kept. Any goroutine, cheap.
+	Bytes() int64
+	// Shed does a bounded amount of work to bring that down to target and returns
+	// how many bytes that took; 0 when nothing more can go. Any goroutine.
+	Shed(target int64) (taken int64)
+}
+
+// memory is the account of what the process holds. Near its limit nobody new is
+// let in; above it those who can do without give.
+type memory struct {
+	limit, near int64
+	keeper      Keeper // the handler, if it is one; else nil
+}
+
+// held is what the process holds now, in bytes. Any goroutine.
+func (s *Server) held() int64 {
+	n := s.conns.Load()*connBytes + s.pages.active.Load()*plainBytes
+	for _, l := range s.loops {
+		n += l.held.Load()
+	}
+	if k := s.memory.keeper; k != nil {
+		n += k.Bytes()
+	}
+	return n
+}
+
+// weigh brings the account of c's extra up to date. It may be called at any
+// time; what an extra weighed is taken off when it is given back.
+func (c *Conn) weigh() {
+	e := c.more
+	if e == nil {
+		return
+	}
+	n := extraBytes + cap(e.head) + cap(e.held.Payload) + cap(e.unread) + cap(e.rest) + cap(e.own) + cap(e.pong)
+	if n != e.weight {
+		c.loop.held.Add(int64(n - e.weight))
+		e.weight = n
+	}
+}
+
+// weighInput adds what the decoder holds more than it did before.
+func (c *Conn) weighInput(before int) {
+	if n := c.input.Held(); n != before {
+		c.loop.held.Add(int64(n - before))
+	}
+}
+
+// weight is what an open connection holds beyond what an idle one does.
+func (c *Conn) weight() int {
+	n := c.input.Held()
+	if c.more != nil {
+		n += c.more.weight
+	}
+	return n
+}
+
+// relief is a loop's search for those who hold most. Owned by the worker.
+type relief struct {
+	look     int // where to look next in open
+	heaviest int // in this round
+	bar      int // who holds as much is closed; from the last round
+	spent    bool
+}
+
+func newRelief() relief { return relief{bar: math.MaxInt} }
+
+// relieve makes room when more is held than the limit allows: first the longest
+// logs give, down to where newcomers are let in again, then the connections that
+// hold most, to within a factor of two. It reports whether it has to go on.
+func (l *loop) relieve() bool {
+	s := l.srv
+	m := &s.memory
+	held := s.held()
+	if held <= m.limit {
+		l.relief = newRelief()
+		return false
+	}
+	if l.relief.spent {
+		return false // until the next tick
+	}
+	if k := m.keeper; k != nil {
+		if taken := k.Shed(max(0, k.Bytes()-(held-m.near))); taken > 0 {
+			s.counts.shedBytes.Add(uint64(taken))
+			return true
+		}
+	}
+	return l.closeHeaviest(held - m.limit)
+}
+
+// closeHeaviest looks at some of the open connections. A round over all of them
+// finds the heaviest, and the next one closes those that hold at least half as
+// much. It reports whether it has to go on.
+func (l *loop) closeHeaviest(excess int64) bool {
+	r := &l.relief
+	for range relieveLook {
+		if excess <= 0 {
+			return false
+		}
+		if r.look >= len(l.open) {
+			r.look, r.bar = 0, max(1, (r.heaviest+1)/2)
+			r.spent, r.heaviest = r.heaviest == 0, 0
+			if r.spent {
+				return false
+			}
+		}
+		c := l.open[r.look]
+		n := c.weight()
+		if n < r.bar {
+			r.heaviest = max(r.heaviest, n)
+			r.look++
+			continue
+		}
+		excess -= int64(n)
+		l.contain(c, c.giveUp) // another one gets its seat
+	}
+	return true
+}
+
+// giveUp ends a connection for what it holds. One that does not read would hold
+// a close frame as well: it is cut. One that makes others wait for the rest of
+// its message hears why.
+func (c *Conn) giveUp() {
+	c.loop.srv.counts.gaveUp.Add(1)
+	if c.is(blocked) {
+		c.leave(ErrMemory, CodeSlow, ErrMemory.Error())
+		c.destroy()
+		return
+	}
+	c.shut(ErrMemory, CodeOverload, ErrMemory.Error())
+}
