@@ -72,10 +72,11 @@ func act(ends bool) {
 	}
 }
 
-// impatient shortens the limits for a test; a good member is far below them.
+// impatient shortens the limits for a test. A good member has said something
+// within the first, also on a busy machine; nothing depends on who meets the second.
 func impatient(t *testing.T) {
 	oldSilence, oldFarewell := silence, farewell
-	silence, farewell = 3*time.Second, 3*time.Second
+	silence, farewell = 3*time.Second, 100*time.Millisecond
 	t.Cleanup(func() { silence, farewell = oldSilence, oldFarewell })
 }
 
@@ -106,6 +107,9 @@ func TestABadMemberEndsTheCrew(t *testing.T) {
 	} {
 		t.Run(role, func(t *testing.T) {
 			impatient(t)
+			if role != "silent" {
+				silence = time.Minute // in which also the others of a busy machine have begun
+			}
 			if _, err := Lead(t.Context(), []string{"obedient", role}, nil); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %q", err, want)
 			}
@@ -114,10 +118,10 @@ func TestABadMemberEndsTheCrew(t *testing.T) {
 }
 
 func TestAnInterruptCutsAllShort(t *testing.T) {
-	ctx, interrupt := context.WithCancel(t.Context())
-	parts, err := Lead(ctx, []string{"obedient", "obedient"}, func(report.Sample) { interrupt() })
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	parts, err := Lead(ctx, []string{"obedient", "obedient"}, func(report.Sample) { interrupt(errors.New("interrupted")) })
 	if err != nil || parts[0].CutShort != "interrupted" || parts[1].CutShort != "interrupted" {
-		t.Errorf("%v, %+v", err, parts)
+		t.Fatalf("%v, %+v", err, parts)
 	}
 }
 
@@ -126,7 +130,7 @@ func TestAMemberThatDoesNotEndIsEnded(t *testing.T) {
 	impatient(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	_, err := Lead(ctx, []string{"obedient", "deaf"}, func(report.Sample) { interrupt() })
-	if err == nil || !strings.Contains(err.Error(), "did not end within 3s") {
+	if err == nil || !strings.Contains(err.Error(), "did not end within 100ms") {
 		t.Errorf("got %v", err)
 	}
 }

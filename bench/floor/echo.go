@@ -35,7 +35,7 @@ func echo(ctx context.Context, c Config) (p50, p99 int64, err error) {
 		return 0, 0, err
 	}
 	defer unix.Close(poll)
-	for end := clock.Now() + int64(c.Duration); clock.Now() < end && ctx.Err() == nil; {
+	for end := clock.Now() + int64(c.Duration); (clock.Now() < end || h.TotalCount() == 0) && ctx.Err() == nil; {
 		start := clock.Now()
 		if _, err := unix.Write(near, message); err != nil {
 			return 0, 0, fmt.Errorf("write: %w", err)

@@ -26,15 +26,15 @@ func mute(is func(member int) bool) func(liar.Delivery) [][]byte {
 }
 
 // unanswered is a server that stops to answer handshakes after so many.
-func unanswered(t *testing.T, after int) (*liar.Server, load.Config) {
+func unanswered(t *testing.T, after int) load.Config {
 	t.Helper()
 	release := make(chan struct{})
 	server := &liar.Server{AnswerAfter: after, Answer: func(io.Writer, *http.Request) { <-release }}
 	config := start(t, server)
 	t.Cleanup(func() { close(release) })
 	config.Opening = 1 // so that it is exactly so many
-	config.Messages, config.Duration, config.Patience = 0, 300*time.Millisecond, time.Second
-	return server, config
+	config.Messages, config.Patience = 0, time.Second
+	return config
 }
 
 // limited makes a run that must come to an end.
@@ -92,9 +92,11 @@ func TestAStormFindsMembersThatHearNothingAfterIt(t *testing.T) {
 
 func TestAStormThatDoesNotEndIsAFailure(t *testing.T) {
 	t.Parallel()
-	_, config := unanswered(t, members+5)
-	config.Act = &load.Storm{Calm: 20 * time.Millisecond}
-	result := run(t, config)
+	result := lasting(t, 300*time.Millisecond, func(long time.Duration) *report.Result {
+		config := unanswered(t, members+5)
+		config.Duration, config.Act = long, &load.Storm{Calm: 20 * time.Millisecond}
+		return run(t, config)
+	}, func(r *report.Result) bool { return r.Connect.Failed > 0 })
 	if s := result.Storm; s == nil || s.Unfinished != 1 || s.Rounds != 0 || result.Connect.Failed != members-5 {
 		t.Errorf("storm %+v, %d failed, want %d", s, result.Connect.Failed, members-5)
 	}
@@ -121,18 +123,28 @@ func TestNoStormIsToldAsWell(t *testing.T) {
 
 func TestVisitsThatDoNotEndAreFailures(t *testing.T) {
 	t.Parallel()
-	_, config := unanswered(t, members)
-	config.Visitors, config.Act = 10, &load.Churn{Rate: 1e12} // none is held back by the rate
-	result := limited(t, config)
-	if result.Churn.Visits != 0 || result.Connect.Failed != 10 || result.Churn.HeldBack == 0 {
+	result := lasting(t, 300*time.Millisecond, func(long time.Duration) *report.Result {
+		config := unanswered(t, members)
+		config.Duration = long
+		config.Visitors, config.Act = 10, &load.Churn{Rate: 1e12} // none is held back by the rate
+		return limited(t, config)
+	}, func(r *report.Result) bool { return r.Churn.HeldBack > 0 }) // so all ten were under way
+	if result.Churn.Visits != 0 || result.Connect.Failed != 10 {
 		t.Errorf("%+v, %d failed, want 10", result.Churn, result.Connect.Failed)
 	}
+}
 
-	config = start(t, &liar.Server{Lie: mute(func(member int) bool { return member >= members })})
-	config.Messages, config.Duration, config.Patience = 0, 300*time.Millisecond, 100*time.Millisecond
-	config.Visitors, config.Act = 10, &load.Churn{Rate: 1e12}
-	if result := limited(t, config); result.Churn.Visits != 0 || result.Proof.Closed < 10 {
-		t.Errorf("%+v, %d closed, want 10 at least", result.Churn, result.Proof.Closed)
+func TestVisitsThatAreNotHeardAreFailures(t *testing.T) {
+	t.Parallel()
+	result := lasting(t, 300*time.Millisecond, func(long time.Duration) *report.Result {
+		config := start(t, &liar.Server{Lie: mute(func(member int) bool { return member >= members })})
+		config.Messages, config.Duration, config.Patience = 0, long, 100*time.Millisecond
+		config.Rate, config.Window = 1e-6, 0 // the members say one thing in all
+		config.Visitors, config.Act = 10, &load.Churn{Rate: 1e12}
+		return limited(t, config)
+	}, func(r *report.Result) bool { return r.Proof.Sent > 10 })
+	if said := result.Proof.Sent - 1; result.Churn.Visits != 0 || result.Proof.Closed != said {
+		t.Errorf("%+v, %d closed, want all %d that said something", result.Churn, result.Proof.Closed, said)
 	}
 }
 

@@ -34,7 +34,7 @@ func start(t *testing.T, server *liar.Server) load.Config {
 	return load.Config{
 		Server: netip.MustParseAddrPort(u.Host), Host: u.Host, Path: u.Path,
 		Conns: members, Rooms: 1, Senders: senders, Window: 3, Size: 64, Messages: messages, Duration: time.Minute,
-		Opening: 8, Handshake: 10 * time.Second, Patience: 2 * time.Second, Seed: 1, Run: 5, Processes: 1,
+		Opening: 8, Handshake: 10 * time.Second, Patience: 10 * time.Second, Seed: 1, Run: 5, Processes: 1,
 	}
 }
 
@@ -42,6 +42,19 @@ func start(t *testing.T, server *liar.Server) load.Config {
 func run(t *testing.T, config load.Config) *report.Result {
 	t.Helper()
 	return runSampling(t, config, nil)
+}
+
+// lasting makes runs, each twice as long as the one before, until one has lasted
+// long enough for something to happen in it: on a busy machine little does.
+func lasting(t *testing.T, long time.Duration, makeRun func(time.Duration) *report.Result, happened func(*report.Result) bool) *report.Result {
+	t.Helper()
+	for ; long < time.Minute; long *= 2 {
+		if result := makeRun(long); happened(result) {
+			return result
+		}
+	}
+	t.Fatal("it did not happen within a minute")
+	return nil
 }
 
 // runSampling makes a run and looks at it each second.
@@ -109,7 +122,9 @@ func TestLiesAreFoundAndNamed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got := run(t, start(t, &liar.Server{Lie: test.lie})).Proof
+			config := start(t, &liar.Server{Lie: test.lie})
+			config.Patience = 2 * time.Second // for which it waits for what is missing
+			got := run(t, config).Proof
 			if got.Missing != test.want.Missing || got.Duplicated != test.want.Duplicated ||
 				got.Reordered != test.want.Reordered || got.Corrupted != test.want.Corrupted {
 				t.Errorf("missing %d, duplicated %d, reordered %d, corrupted %d; want %d, %d, %d, %d", got.Missing, got.Duplicated,

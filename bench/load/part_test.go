@@ -42,17 +42,20 @@ func TestAStalledServerDoesNotMakeTheLoadLate(t *testing.T) {
 // and late is what it is: nothing was kept back by the server.
 func TestALateLoadGeneratorBlamesItself(t *testing.T) {
 	t.Parallel()
-	config := start(t, &liar.Server{})
-	config.Rate, config.Window, config.Messages, config.Duration = 1000, 0, 0, 900*time.Millisecond
-	stuck := false
-	result := runSampling(t, config, func(s report.Sample) {
-		if s.Phase == "measuring" && !stuck {
-			stuck = true
-			<-time.NewTimer(config.Duration).C // on the loop: until after the end
-		}
-	})
+	stuck, due := false, int64(0)
+	result := lasting(t, 900*time.Millisecond, func(long time.Duration) *report.Result {
+		config := start(t, &liar.Server{})
+		config.Rate, config.Window, config.Messages, config.Duration = 1000, 0, 0, long
+		due = long.Milliseconds()
+		return runSampling(t, config, func(s report.Sample) {
+			if s.Phase == "measuring" && !stuck {
+				stuck = true
+				<-time.NewTimer(config.Duration).C // on the loop: until after the end
+			}
+		})
+	}, func(*report.Result) bool { return stuck })
 	clean(t, &result.Proof)
-	if d := &result.Delivery; d.NotSent != 0 || d.Sent != 900 || d.LateSends == 0 || !result.Load.WasBottleneck {
+	if d := &result.Delivery; d.NotSent != 0 || d.Sent != due || d.LateSends == 0 || !result.Load.WasBottleneck {
 		t.Errorf("%d sent, %d not sent, %d late, a bottleneck is %v", d.Sent, d.NotSent, d.LateSends, result.Load.WasBottleneck)
 	}
 }
