@@ -50,7 +50,7 @@ type common struct {
 	URL         string `help:"WebSocket URL; {room} in it is replaced by each room's name." default:"ws://127.0.0.1:8080/chat" group:"Server"`
 	Spawn       string `help:"Start this command first, measure it, and stop it at the end." placeholder:"CMD" group:"Server"`
 	PID         int    `name:"pid" help:"Measure this running process." group:"Server"`
-	Pprof       string `help:"Where the server answers /debug/pprof/, which tells of its goroutines and heap (default: looked for where it listens; none is not to look)." placeholder:"URL" group:"Server"`
+	Pprof       string `help:"Where the server answers /debug/pprof/, which tells of its goroutines and heap (default: looked for where it listens, but not by idle and connect; none is not to look)." placeholder:"URL" group:"Server"`
 	Metrics     string `help:"Where it answers /metrics instead." placeholder:"URL" group:"Server"`
 	Subprotocol string `help:"Ask for this subprotocol; throng.v1 is spoken in JSON." group:"Server"`
 

@@ -104,14 +104,16 @@ func TestFewConnectionsAndShortRates(t *testing.T) {
 	}
 }
 
-// A spawned server is asked about its inside where it listens.
+// A spawned server is asked about its inside where it listens, unless its memory
+// is what is measured.
 func TestTheInsideOfASpawnedServer(t *testing.T) {
 	for _, test := range []struct {
-		kind, procs, flag string
-		code              int
+		kind, scenario, procs, flag string
+		code                        int
 	}{
-		{"inside", "1", "--metrics=", 0}, {"inside", "2", "--metrics=", 0},
-		{"inside", "1", "--pprof=none", exitFailed}, {"honest", "1", "--metrics=", exitFailed},
+		{"inside", "fanout", "1", "--metrics=", 0}, {"inside", "fanout", "2", "--metrics=", 0},
+		{"inside", "fanout", "1", "--pprof=none", exitFailed}, {"honest", "fanout", "1", "--metrics=", exitFailed},
+		{"inside", "idle", "1", "--metrics=", exitFailed}, {"inside", "connect", "1", "--metrics=", exitFailed},
 	} {
 		address, err := freeAddress()
 		if err != nil {
@@ -119,7 +121,7 @@ func TestTheInsideOfASpawnedServer(t *testing.T) {
 		}
 		// A run may be over before the server's first answer.
 		expected := func(code int, _ string) bool { return code == test.code }
-		code, output := lasting(t, expected, "fanout", "--url", "ws://"+address+"/chat", "-n", "5", "--warmup", "0s", "--procs", test.procs, "-q",
+		code, output := lasting(t, expected, test.scenario, "--url", "ws://"+address+"/chat", "-n", "5", "--procs", test.procs, "-q",
 			"--spawn", program(t, test.kind)+" --listen "+address, test.flag, "--fail-if", "goroutines<2", "--fail-if", "heap<1k")
 		if code != test.code || strings.Contains(output, "heap was not measured") != (test.code != 0) {
 			t.Errorf("%+v: exit code %d\n%s", test, code, output)

@@ -160,7 +160,7 @@ type rampCommand struct {
 	common
 	speakers
 	sending
-	From  count         `help:"Connections to begin with." default:"100" group:"Load"`
+	From  count         `help:"Connections to begin with; all senders are among them." default:"100" group:"Load"`
 	Limit time.Duration `help:"The 99th percentile of latency that counts as a limit." default:"250ms" group:"Load"`
 }
 

@@ -89,6 +89,20 @@ func TestARampNamesItsFirstLimit(t *testing.T) {
 	}
 }
 
+// A sender that is yet to be opened would owe messages since the load's begin.
+func TestARampBeginsWithItsSenders(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[int]int64{1: senders, 5: 5} {
+		config := start(t, &liar.Server{AnswerAfter: 6, Answer: func(w io.Writer, _ *http.Request) {
+			io.WriteString(w, "HTTP/1.1 503 Service Unavailable\r\n\r\nfull")
+		}})
+		config.Messages, config.Opening, config.Act = 0, 1, &load.Ramp{From: from, Limit: time.Hour}
+		if got := run(t, config).Connect.AtStart; got != want {
+			t.Errorf("from %d: %d connections at the start, want %d", from, got, want)
+		}
+	}
+}
+
 func TestRoomsAreApart(t *testing.T) {
 	t.Parallel()
 	// A server with one room delivers everything to everybody: to members of

@@ -13,6 +13,7 @@ import (
 	"throng/bench/liar"
 	"throng/bench/load"
 	"throng/bench/report"
+	"throng/bench/wire"
 )
 
 // A run of the tests: so many members, of whom two send so many messages each.
@@ -119,6 +120,9 @@ func TestLiesAreFoundAndNamed(t *testing.T) {
 			return [][]byte{f}
 		}), report.Proof{Corrupted: 1}},
 		{"swap two", swap(7, 30), report.Proof{Reordered: 1}},
+		{"announce a loss that is none", at(7, 30, func(f []byte) [][]byte {
+			return [][]byte{f, wire.AppendServerFrame(nil, wire.Text, []byte(" .... you missed 3 messages."))}
+		}), report.Proof{Invented: 3}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -126,9 +130,10 @@ func TestLiesAreFoundAndNamed(t *testing.T) {
 			config.Patience = 2 * time.Second // for which it waits for what is missing
 			got := run(t, config).Proof
 			if got.Missing != test.want.Missing || got.Duplicated != test.want.Duplicated ||
-				got.Reordered != test.want.Reordered || got.Corrupted != test.want.Corrupted {
-				t.Errorf("missing %d, duplicated %d, reordered %d, corrupted %d; want %d, %d, %d, %d", got.Missing, got.Duplicated,
-					got.Reordered, got.Corrupted, test.want.Missing, test.want.Duplicated, test.want.Reordered, test.want.Corrupted)
+				got.Reordered != test.want.Reordered || got.Corrupted != test.want.Corrupted || got.Invented != test.want.Invented {
+				t.Errorf("missing %d, duplicated %d, reordered %d, corrupted %d, invented %d; want %d, %d, %d, %d, %d",
+					got.Missing, got.Duplicated, got.Reordered, got.Corrupted, got.Invented,
+					test.want.Missing, test.want.Duplicated, test.want.Reordered, test.want.Corrupted, test.want.Invented)
 			}
 			if len(got.Findings) == 0 {
 				t.Error("no finding names it")

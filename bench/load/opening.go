@@ -11,10 +11,12 @@ import (
 	"throng/bench/report"
 )
 
-// initial is how many connections this process opens before the load begins.
+// initial is how many connections this process opens before the load begins. The
+// senders are among them: what comes due for one that is yet to be opened would
+// count as the server's delay.
 func (r *Run) initial() int {
 	if ramp, ok := r.act.(*Ramp); ok {
-		return min(max(1, ramp.From/r.config.Processes), r.config.local())
+		return min(max(1, ramp.From/r.config.Processes, len(r.order)), r.config.local())
 	}
 	return r.config.local()
 }

@@ -14,7 +14,7 @@ const rampHold = 3 * time.Second
 // Ramp adds connections to a room under load until the first limit is met.
 type Ramp struct {
 	plain
-	From  int           // connections before the load begins, of all processes
+	From  int           // connections before the load begins, of all processes; the senders at least
 	Limit time.Duration // of the 99th percentile of the latency
 
 	full    int64 // when the last connection was open
