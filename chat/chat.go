@@ -257,7 +257,7 @@ func (m *member) chat() *Chat { return m.conn.Handler().(*Chat) }
 func (m *member) Write(frames []byte) int { return m.conn.WriteFrames(frames) }
 
 // Missed implements room.Peer.
-func (m *member) Missed(n uint64) {
+func (m *member) Missed(n, _ uint64) {
 	if m.chat().cfg.CloseSlow {
 		m.conn.CloseLater(server.CodeSlow, "slow consumer")
 		return

@@ -31,7 +31,7 @@ func (n *names) count() (owners, texts int) {
 type ghost struct{}
 
 func (ghost) Write(frames []byte) int { return len(frames) }
-func (ghost) Missed(uint64)           {}
+func (ghost) Missed(_, _ uint64)      {}
 
 // Post runs f with the connection of whoever has that nickname in a room, on
 // the connection's worker. It answers once f is queued, or says that there is

@@ -17,7 +17,7 @@ type sink struct {
 }
 
 func (s *sink) Write(frames []byte) int { s.bytes += len(frames); return len(frames) }
-func (s *sink) Missed(uint64)           {}
+func (s *sink) Missed(_, _ uint64)      {}
 
 // never is a clock that stands still.
 func never() time.Duration { return 0 }

@@ -105,6 +105,6 @@ func (l *lane) goOn(mem *Member, ordinal uint32) {
 	missed := ordinal - mem.seen
 	mem.seen = ordinal
 	if missed > 0 {
-		mem.peer.Missed(uint64(missed))
+		mem.peer.Missed(uint64(missed), l.room.number(ordinal))
 	}
 }

@@ -83,6 +83,23 @@ func (m *Map) Publish(name string, e Entry, w Waiter) bool {
 	return r.Publish(e, w)
 }
 
+// With calls use with the room of that name, if there is one, and says whether there is. The room does not go meanwhile.
+// Any goroutine, under no lock.
+func (m *Map) With(name string, use func(*Room)) bool {
+	s := m.shard(name)
+	s.mu.Lock()
+	r := s.rooms[name]
+	if r != nil {
+		r.users++
+	}
+	s.mu.Unlock()
+	if r != nil {
+		defer s.exit(r)
+		use(r)
+	}
+	return r != nil
+}
+
 // Len counts the rooms.
 func (m *Map) Len() int { return int(m.count.Load()) }
 

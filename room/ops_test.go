@@ -281,6 +281,7 @@ func (w *world) checkPage(r *modelRoom, live *room.Room, before uint64, limit, s
 		}
 	}
 	want = want[max(0, len(want)-limit):]
+	w.checkMessage(r, live, before)
 	frames, more := live.Page(before, limit, size)
 	var got []uint32
 	bytes := 0
@@ -295,6 +296,29 @@ func (w *world) checkPage(r *modelRoom, live *room.Room, before uint64, limit, s
 	}
 	if len(got) < len(want) && bytes+r.sizeOf(want[len(want)-len(got)-1]) <= size {
 		w.t.Fatalf("a page has %d of %d bytes, and one more message would fit", bytes, size)
+	}
+}
+
+// checkMessage asks for one message: those that are history are there, and none is another one.
+func (w *world) checkMessage(r *modelRoom, live *room.Room, seq uint64) {
+	f := live.Message(seq)
+	if seq == 0 || seq > r.seq {
+		if f != nil {
+			w.t.Fatalf("there is a message %d of %d", seq, r.seq)
+		}
+		return
+	}
+	i := r.behind(seq)
+	for i--; r.entries[i].notice; i-- {
+	}
+	if f == nil {
+		if i >= w.back(r, len(r.entries)) {
+			w.t.Fatalf("message %d is history, and not there", seq)
+		}
+		return
+	}
+	if id, _, _ := parse(w.t, f); id != r.entries[i].id {
+		w.t.Fatalf("message %d is %d, not %d", seq, id, r.entries[i].id)
 	}
 }
 

@@ -29,6 +29,35 @@ func (r *Room) Page(before uint64, limit, size int) (frames [][]byte, more bool)
 	return frames[dropped:], count < there || dropped > 0
 }
 
+// Message returns the frame of one message as history has it (view 0), nil when it is not kept any more. Any goroutine.
+func (r *Room) Message(seq uint64) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if seq < 1 || seq > r.seq || r.seq-seq >= 1<<32-1 {
+		return nil
+	}
+	v := r.history().read()
+	position, ordinal := v.last(uint32(r.seq - seq + 1))
+	if ordinal != uint32(seq-1) {
+		return nil
+	}
+	for {
+		frame, notice := v.frame(position)
+		if !notice {
+			return frame
+		}
+		position += uint64(len(frame))
+	}
+}
+
+// number is the sequence number of the message that comes after that many, of which the low half is known. It is one of the latest
+// 2^32. Any goroutine.
+func (r *Room) number(ordinal uint32) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seq - uint64(uint32(r.seq)-ordinal) + 1
+}
+
 // A Joined says what a room was like when a member joined, and from where on it gets the room's messages.
 type Joined struct {
 	Epoch   uint64

@@ -281,7 +281,7 @@ type cutter struct {
 }
 
 func (c *cutter) Write(frames []byte) int { return c.take }
-func (c *cutter) Missed(uint64)           {}
+func (c *cutter) Missed(_, _ uint64)      {}
 
 // TestPartOfFrame: a peer that takes a part of a frame, or more than there is, would put every later byte in the wrong place.
 func TestPartOfFrame(t *testing.T) {

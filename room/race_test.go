@@ -47,7 +47,7 @@ func (l *listener) Write(frames []byte) (n int) {
 	return n
 }
 
-func (l *listener) Missed(n uint64) {
+func (l *listener) Missed(n, _ uint64) {
 	if l.slow == nil {
 		l.t.Errorf("missed %d messages", n)
 	}

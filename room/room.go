@@ -49,8 +49,9 @@ type Peer interface {
 	// connection keeps what the kernel left of a frame. Less than all means that it would block, and that somebody calls
 	// Member.Unblock when it does not any more. A connection that has failed or is closing takes everything.
 	Write(frames []byte) (n int)
-	// Missed tells that n messages are gone that the member has not got. What is written next comes after them.
-	Missed(n uint64)
+	// Missed tells that n messages are gone that the member has not got. The next one that is written has that sequence
+	// number.
+	Missed(n, next uint64)
 }
 
 // A Waiter is a publisher that was refused.

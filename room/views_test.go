@@ -117,7 +117,7 @@ func (n *napper) Write(frames []byte) int {
 	return len(frames)
 }
 
-func (n *napper) Missed(messages uint64) { n.missed += int(messages) }
+func (n *napper) Missed(messages, _ uint64) { n.missed += int(messages) }
 
 // napSize is the size of a frame that a napper counts.
 const napSize = 1004

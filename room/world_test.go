@@ -217,7 +217,7 @@ func (p *person) passGap(id uint32) {
 }
 
 // Missed checks that the gap is real, as small as promised and counted exactly.
-func (p *person) Missed(n uint64) {
+func (p *person) Missed(n, next uint64) {
 	p.w.missed++
 	if !p.blocked {
 		p.w.unfair++
@@ -229,6 +229,9 @@ func (p *person) Missed(n uint64) {
 		p.w.t.Fatalf("%v missed nothing, and was told so", p)
 	}
 	p.jump(n)
+	if want := p.room.seq + 1 - p.room.messages(p.next); next != want {
+		p.w.t.Fatalf("%v was told that message %d comes next, not %d", p, next, want)
+	}
 }
 
 func (p *person) jump(n uint64) {
