@@ -41,6 +41,8 @@ type serveCmd struct {
 	HistoryBytes  int           `default:"262144" placeholder:"BYTES" help:"Bytes that those may have."`
 	HistoryAge    time.Duration `default:"1h" help:"How long they are kept."`
 
+	TokenKey string `placeholder:"FILE" help:"File with the key that signs tokens, so that who somebody is outlives a restart: 16 bytes or more. By default each start makes its own."`
+
 	Limits limitFlags `embed:"" group:"Limits"`
 }
 
@@ -58,11 +60,15 @@ func (cmd *serveCmd) Run(o out) error {
 	if err != nil {
 		return err
 	}
+	key, err := cmd.tokenKey()
+	if err != nil {
+		return err
+	}
 	memory := cmd.Limits.memory(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	srv, err := server.New(cmd.server(kernel, log, files, memory), chat.New(cmd.chat(kernel), seed(kernel)), pages())
+	srv, err := server.New(cmd.server(kernel, log, files, memory), chat.New(cmd.chat(kernel, key), seed(kernel)), pages())
 	if err != nil {
 		return err
 	}
@@ -161,7 +167,7 @@ func (cmd *serveCmd) server(kernel poller.Kernel, log *slog.Logger, files int, m
 }
 
 // chat is the chat's part of the configuration.
-func (cmd *serveCmd) chat(kernel poller.Kernel) chat.Config {
+func (cmd *serveCmd) chat(kernel poller.Kernel, key []byte) chat.Config {
 	rooms := room.Defaults()
 	rooms.Window = cmd.Window
 	rooms.HistoryCount, rooms.HistoryBytes, rooms.HistoryAge = cmd.HistoryCount, cmd.HistoryBytes, cmd.HistoryAge
@@ -169,7 +175,26 @@ func (cmd *serveCmd) chat(kernel poller.Kernel) chat.Config {
 	rooms.Now = kernel.Now
 	return chat.Config{
 		Rooms: rooms, Announce: cmd.Announce, CloseSlow: cmd.SlowConsumer == "close", PresenceLimit: cmd.PresenceLimit,
+		TokenKey: key, MaxMessage: cmd.Limits.MaxMessage, Version: version,
 	}
+}
+
+// minKey is the size of a token key, in bytes.
+const minKey = 16
+
+// tokenKey reads the key that signs tokens, nil when each start makes its own.
+func (cmd *serveCmd) tokenKey() ([]byte, error) {
+	if cmd.TokenKey == "" {
+		return nil, nil
+	}
+	key, err := os.ReadFile(cmd.TokenKey)
+	if err != nil {
+		return nil, fmt.Errorf("--token-key: %w; make one with: head -c 32 /dev/urandom > %s", err, cmd.TokenKey)
+	}
+	if len(key) < minKey {
+		return nil, fmt.Errorf("--token-key: %s has %d bytes, and a key has %d at least", cmd.TokenKey, len(key), minKey)
+	}
+	return key, nil
 }
 
 func (cmd *serveCmd) workers() int {

@@ -11,12 +11,16 @@
 // member belongs to its connection's worker, except for its nickname, which
 // everybody may read.
 //
-// The protocol is plain text: docs/protocol.md.
+// There are two protocols on the same rooms: plain text (docs/protocol.md), a member for each connection, and throng.v1
+// (docs/throng.v1.md), a seat for each connection, which has a place in each of its rooms and belongs to a person. A room's
+// views are the encodings of both.
 package chat
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -40,17 +44,27 @@ const (
 	turnTime    = time.Millisecond
 	sweepRooms  = 1024 // rooms looked at in one tick
 	shedRooms   = 1024 // rooms looked at to find memory
+	// expireAtOnce is how many people's absences end in one tick.
+	expireAtOnce = 2048
 )
 
 // Config is what an operator can choose.
 type Config struct {
-	// Rooms bounds what rooms keep. Its Now is the clock; its Views are set by New.
+	// Rooms bounds what rooms keep. Its Now is the clock; its Views and its Recode are set by New.
 	Rooms room.Config
 	// Announce tells a room who has joined.
 	Announce bool
 	// CloseSlow closes a member that fell behind what is kept with 4000, instead
 	// of telling it how many messages it missed.
 	CloseSlow bool
+	// TokenKey signs the tokens of throng.v1, which say who somebody is: at least 16 bytes that nobody else has. Default: random
+	// ones, with which no token outlives the process.
+	TokenKey []byte
+	// MaxMessage is the server's limit, in bytes: 64 KiB. A text of throng.v1 has at most a quarter of it, so that
+	// it fits however it is written.
+	MaxMessage int64
+	// Version is what throng.v1 says that the server is.
+	Version string
 	// PresenceLimit is the number of members above which a room is no longer
 	// told who comes and goes: a thousand lines to a thousand members each would
 	// be a million.
@@ -62,25 +76,41 @@ type Chat struct {
 	cfg   Config
 	srv   *server.Server
 	rooms *room.Map
-	names *names
 	desks []desk // by worker
+
+	names  *names
+	people *people
+	halls  halls
+	told   time.Duration // when rooms were last told who came and went. Owned by worker 0.
 
 	roomsRefused atomic.Uint64
 }
 
 // desk is what one worker needs. It is touched by that worker alone.
 type desk struct {
-	fanout *room.Fanout
-	line   line // that is being composed
-	began  time.Duration
-	stop   func() bool
-	_      [64]byte // the next worker's desk is on another cache line
+	fanout  *room.Fanout
+	message message // that is being composed
+	notice  notice  // the same
+	began   time.Duration
+	stop    func() bool
+	_       [64]byte // the next worker's desk is on another cache line
 }
 
 // New makes a chat. seed decides in what order nicknames are drawn.
 func New(cfg Config, seed uint64) *Chat {
-	cfg.Rooms.Views = views
-	return &Chat{cfg: cfg, names: newNames(seed)}
+	cfg.Rooms.Views, cfg.Rooms.Recode = views, recode
+	if cfg.TokenKey == nil {
+		cfg.TokenKey = make([]byte, 32)
+		_, _ = rand.Read(cfg.TokenKey) // never fails
+	}
+	if cfg.MaxMessage == 0 {
+		cfg.MaxMessage = 64 << 10
+	}
+	n := newNames(seed)
+	return &Chat{
+		cfg: cfg, names: n, people: newPeople(n, seed),
+		halls: halls{limit: cfg.PresenceLimit, byName: make(map[string]*hall)},
+	}
 }
 
 // Start implements server.Turner.
@@ -122,11 +152,25 @@ func (ch *Chat) Turn(worker int) (more bool) {
 	return d.fanout.Turn(turnWrites, d.stop)
 }
 
-// Tick implements server.Turner: worker 0 removes rooms that are over.
+// Tick implements server.Turner: worker 0 removes rooms that are over, lets those go who have not come back, and tells
+// rooms who came and went.
 func (ch *Chat) Tick(worker int) {
-	if worker == 0 {
-		ch.rooms.Sweep(sweepRooms)
+	if worker != 0 {
+		return
 	}
+	ch.rooms.Sweep(sweepRooms)
+	ch.expire()
+	if now := ch.cfg.Rooms.Now(); now-ch.told >= presenceEvery {
+		ch.told = now
+		ch.tell()
+	}
+}
+
+// A speaker is the chat's side of a connection: its Data.
+type speaker interface {
+	message(payload []byte) (taken bool)
+	writable()
+	closed()
 }
 
 // Upgrade implements server.Handler: can there be such a room?
@@ -135,12 +179,15 @@ func (ch *Chat) Upgrade(r *server.Request) int {
 	if status != 0 {
 		return status
 	}
-	if _, _, ok := wishes(r.Query); !ok {
+	if _, err := readWish(r.Query); err != nil {
 		return 400
 	}
 	if !ch.rooms.Admits(name) {
 		ch.roomsRefused.Add(1)
 		return 503
+	}
+	if slices.Contains(r.Protocols, Protocol) {
+		r.Protocol = Protocol
 	}
 	return 101
 }
@@ -154,145 +201,135 @@ func roomName(path string) (name string, status int) {
 	if !ok {
 		return "", 404
 	}
-	if len(name) < 1 || len(name) > maxRoomName {
+	if !isRoomName(name) {
 		return "", 400
+	}
+	return name, 0
+}
+
+const errRoomName = "a room's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -"
+
+func isRoomName(name string) bool {
+	if len(name) < 1 || len(name) > maxRoomName {
+		return false
 	}
 	for _, c := range []byte(name) {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
 		default:
-			return "", 400
+			return false
 		}
 	}
-	return name, 0
+	return true
 }
 
-// wishes reads the query: a nickname, and how many earlier messages.
-func wishes(query string) (nick string, history int, ok bool) {
+// A wish is what the query of an address asks for.
+type wish struct {
+	nick       string
+	token      string
+	history    int
+	hasHistory bool
+	resume     room.Resume
+}
+
+// readWish reads a query.
+func readWish(query string) (w wish, err error) {
 	q, err := url.ParseQuery(query)
 	if err != nil {
-		return "", 0, false
+		return w, err
 	}
-	if h := q.Get("history"); h != "" {
-		n, err := strconv.ParseUint(h, 10, 31)
+	w.nick, w.token, w.hasHistory = q.Get("nick"), q.Get("token"), q.Get("history") != ""
+	if w.hasHistory {
+		n, err := strconv.ParseUint(q.Get("history"), 10, 31)
 		if err != nil && !errors.Is(err, strconv.ErrRange) { // more than is kept is all that is kept
-			return "", 0, false
+			return w, err
 		}
-		history = int(n)
+		w.history = int(n)
 	}
-	return q.Get("nick"), history, true
+	if !q.Has("epoch") && !q.Has("after") {
+		return w, nil
+	}
+	after, err := strconv.ParseUint(q.Get("after"), 10, 64)
+	if err != nil {
+		return w, err
+	}
+	epoch := q.Get("epoch")
+	w.resume, err = resumption(&epoch, &after)
+	return w, err
 }
 
-// Open implements server.Handler: a member joins.
+// Open implements server.Handler: somebody has come.
 func (ch *Chat) Open(c *server.Conn, r *server.Request) {
 	name, _ := roomName(r.Path) // Upgrade has checked both
-	nick, history, _ := wishes(r.Query)
-	m := &member{conn: c}
-	m.id.Store(ch.names.draw())
-	c.Data = m
-	if nick != "" {
-		if err := ch.names.choose(m, nick); err != nil {
-			m.tell(err.Error())
-		}
+	w, _ := readWish(r.Query)
+	if r.Protocol == Protocol {
+		ch.openSeat(c, name, w)
+	} else {
+		ch.openMember(c, name, w)
 	}
-	ch.rooms.Join(name, &m.Member, room.Joiner{Peer: m, Worker: c.WorkerID(), View: viewOf(c), History: history})
-	if ch.cfg.Announce && m.Room().Len() <= ch.cfg.PresenceLimit {
-		m.notice(m.Room(), ch.names.of(m), " has joined.")
-	}
-	m.Flush()
 }
 
 // Message implements server.Handler.
 func (ch *Chat) Message(c *server.Conn, msg server.Message) bool {
-	m := c.Data.(*member)
 	if msg.Op != ws.OpText {
 		c.Close(ws.StatusUnsupportedData, "this chat is text only")
 		return true
 	}
-	text := msg.Payload
-	if len(text) > 0 && text[0] == '/' {
-		if len(text) < 2 || text[1] != '/' {
-			return m.command(string(text))
-		}
-		text = text[1:]
-	}
-	return m.say(text)
+	return c.Data.(speaker).message(msg.Payload)
 }
 
 // Writable implements server.Handler.
-func (ch *Chat) Writable(c *server.Conn) { c.Data.(*member).Unblock() }
+func (ch *Chat) Writable(c *server.Conn) { c.Data.(speaker).writable() }
 
-// Close implements server.Handler: the member leaves, and the rest are told.
+// Close implements server.Handler.
 func (ch *Chat) Close(c *server.Conn, _ ws.StatusCode, _ string) {
-	m, ok := c.Data.(*member)
-	if !ok {
-		return // Open did not come so far
-	}
-	r := m.Room()
-	nick := ch.names.of(m)
-	ch.names.release(m)
-	if r == nil {
-		return
-	}
-	m.Leave()
-	if n := r.Len(); n > 0 && n < ch.cfg.PresenceLimit && !ch.srv.Draining() {
-		m.notice(r, nick, " has left.")
+	if s, ok := c.Data.(speaker); ok { // else Open did not come so far
+		s.closed()
 	}
 }
 
 // Error implements server.Handler. The server has logged it.
 func (ch *Chat) Error(*server.Conn, error) {}
 
-// member is a person's place in a room.
-type member struct {
-	room.Member
-	conn *server.Conn
-	id   id // the nickname; any goroutine
+// arrived tells a room that somebody has come. On the desk's worker.
+func (ch *Chat) arrived(r *room.Room, d *desk, who, nick string) {
+	if ch.cfg.Announce && hasPlain(r) && r.Len() <= ch.cfg.PresenceLimit {
+		r.Notice(d.line(nick, " has joined."))
+	}
+	if hasJSON(r) {
+		ch.halls.note(r.Name(), r.Len(), change{kind: hasJoined, id: who, nick: nick})
+	}
 }
 
-// chat is reached through the connection, which saves a pointer per member.
-func (m *member) chat() *Chat { return m.conn.Handler().(*Chat) }
-
-// Write implements room.Peer.
-func (m *member) Write(frames []byte) int { return m.conn.WriteFrames(frames) }
-
-// Missed implements room.Peer.
-func (m *member) Missed(n, _ uint64) {
-	if m.chat().cfg.CloseSlow {
-		m.conn.CloseLater(server.CodeSlow, "slow consumer")
+// left tells a room that somebody has gone. On the desk's worker.
+func (ch *Chat) left(r *room.Room, d *desk, who, nick string) {
+	if ch.srv.Draining() {
 		return
 	}
-	if !m.tell("you missed " + strconv.FormatUint(n, 10) + " messages.") {
-		// It has not even read its own answers: then it is to know from the close.
-		m.conn.CloseLater(server.CodeSlow, "slow consumer")
+	if hasPlain(r) && r.Len() < ch.cfg.PresenceLimit {
+		r.Notice(d.line(nick, " has left."))
+	}
+	if hasJSON(r) {
+		ch.halls.note(r.Name(), r.Len(), change{kind: hasLeft, id: who, nick: nick})
 	}
 }
 
-// Resume implements room.Waiter: the room takes messages again.
-func (m *member) Resume() { m.conn.Resume() }
-
-// say publishes a message; false means that the room is busy.
-func (m *member) say(text []byte) bool {
-	l := &m.desk().line
-	l.text = append(m.chat().names.appendTo(l.text[:0], m), ": "...)
-	l.text = append(l.text, text...)
-	r := m.Room()
-	l.encode(r, m.conn.Deflater())
-	return r.Publish(l, m)
+// renamed tells a room that somebody has another nickname. On the desk's worker.
+func (ch *Chat) renamed(r *room.Room, d *desk, who, old, nick string) {
+	if hasPlain(r) {
+		r.Notice(d.line(old, " is now ", nick, "."))
+	}
+	if hasJSON(r) {
+		ch.halls.note(r.Name(), r.Len(), change{kind: isRenamed, id: who, old: old, nick: nick})
+	}
 }
 
-// notice tells a whole room something.
-func (m *member) notice(r *room.Room, parts ...string) {
-	l := &m.desk().line
-	l.text = append(l.text[:0], " .... "...)
+// line makes a notice for the plain views, valid until the worker's next one.
+func (d *desk) line(parts ...string) *notice {
+	n := &d.notice
+	n.payload = append(n.payload[:0], " .... "...)
 	for _, p := range parts {
-		l.text = append(l.text, p...)
+		n.payload = append(n.payload, p...)
 	}
-	l.encode(r, m.conn.Deflater())
-	r.Notice(l)
+	return n.encode(false)
 }
-
-// tell answers the member alone. false: it takes nothing more at present.
-func (m *member) tell(text string) bool { return m.conn.Send(ws.OpText, []byte(" .... "+text)) }
-
-func (m *member) desk() *desk { return &m.chat().desks[m.conn.WorkerID()] }

@@ -41,27 +41,31 @@ func (m *member) rename(nick string) bool {
 	if !m.Room().Admits(m) {
 		return false
 	}
-	old := m.chat().names.of(m)
-	if err := m.chat().names.choose(m, nick); err != nil {
+	old := m.chat().names.of(&m.id)
+	if err := m.chat().names.choose(&m.id, nick); err != nil {
 		m.tell(err.Error())
 		return true
 	}
-	if now := m.chat().names.of(m); now != old {
-		m.notice(m.Room(), old, " is now ", now, ".")
+	if now := m.chat().names.of(&m.id); now != old {
+		m.chat().renamed(m.Room(), m.desk(), m.number(), old, now)
 	}
 	return true
 }
 
 // who lists the first members of the room, and counts all.
 func (m *member) who() {
-	r := m.Room()
-	var ids []uint64
-	r.Members(0, maxWho, func(_ uint64, p room.Peer) { ids = append(ids, p.(*member).id.Load()) })
-	nicks := make([]string, len(ids))
-	for i, id := range ids {
-		nicks[i] = m.chat().names.name(id)
+	ch, r := m.chat(), m.Room()
+	var peers []room.Peer
+	r.Members(0, maxWho, func(_ uint64, p room.Peer) { peers = append(peers, p) })
+	var nicks []string
+	listed := make(map[string]bool)
+	for _, p := range peers {
+		if id, nick := ch.identity(p); id != "" && !listed[id] {
+			listed[id] = true
+			nicks = append(nicks, nick)
+		}
 	}
-	all := max(r.Len(), len(nicks)) // some may have left since
+	all := max(ch.members(r), len(nicks)) // some may have left since
 	list := strings.Join(nicks, ", ")
 	if all > len(nicks) {
 		list += ", …"

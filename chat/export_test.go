@@ -43,7 +43,7 @@ func (ch *Chat) Post(in, nick string, f func(*server.Conn)) (found bool) {
 		var m room.Member
 		ch.rooms.Join(in, &m, room.Joiner{Peer: ghost{}})
 		m.Room().Members(0, 1<<30, func(_ uint64, p room.Peer) {
-			if p, ok := p.(*member); ok && ch.names.of(p) == nick {
+			if p, ok := p.(*member); ok && ch.names.of(&p.id) == nick {
 				who = p
 			}
 		})
@@ -96,13 +96,13 @@ func (n Names) Skip(numbers uint64) { n.n.drawn.Add(numbers) }
 func (n Names) Count() (owners, texts int) { return n.n.count() }
 
 // Nick is the person's nickname.
-func (p *Person) Nick() string { return string(p.names.appendTo(nil, &p.m)) }
+func (p *Person) Nick() string { return string(p.names.appendTo(nil, &p.m.id)) }
 
 // Choose takes another one.
-func (p *Person) Choose(nick string) error { return p.names.choose(&p.m, nick) }
+func (p *Person) Choose(nick string) error { return p.names.choose(&p.m.id, nick) }
 
 // Release gives it back.
-func (p *Person) Release() { p.names.release(&p.m) }
+func (p *Person) Release() { p.names.release(&p.m.id) }
 
 // Key is what nicknames that look alike have in common.
 func Key(nick string) string { return key(nick) }

@@ -63,7 +63,7 @@ func start(t *testing.T, opts ...func(*options)) *world {
 		chat: chat.Config{Rooms: rooms, PresenceLimit: 1000},
 		server: server.Config{
 			Listen: []string{"127.0.0.1:0"}, Workers: 2, Kernel: kernel,
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), LingerTimeout: patience,
+			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), LingerTimeout: patience, MessageRate: -1,
 		},
 	}
 	for _, opt := range opts {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/big"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,9 @@ type names struct {
 	drawn  atomic.Uint64 // how many numbers were drawn
 	offset uint64
 	seed   maphash.Seed
+	// Those that were drawn before a restart and are had again.
+	returned numbers
+
 	owners [64]owners // by the nickname's key
 	chosen [64]texts  // by the number
 }
@@ -60,6 +64,7 @@ func newNames(seed uint64) *names {
 // and so on.
 const (
 	firstNumbers = 900_000
+	firstNumber  = 100_000
 	// stride is coprime to 9 and 10, and so to every count of numbers with as
 	// many digits: steps of it meet each of them once.
 	stride = 611_953
@@ -67,17 +72,93 @@ const (
 
 // draw takes the next number: no repetition, no order that anybody notices.
 func (n *names) draw() uint64 {
-	k := n.drawn.Add(1) - 1
-	count, base := uint64(firstNumbers), uint64(100_000)
-	for k >= count {
-		k -= count
-		count, base = count*10, base*10
+	for {
+		k := n.drawn.Add(1) - 1
+		count, base := uint64(firstNumbers), uint64(firstNumber)
+		for k >= count {
+			k -= count
+			count, base = count*10, base*10
+		}
+		if number := base + (k*stride+n.offset)%count; !n.returned.has(number) {
+			return number
+		}
 	}
-	return base + (k*stride+n.offset)%count
 }
 
-// of is the member's nickname.
-func (n *names) of(m *member) string { return n.name(m.id.Load()) }
+// drawAgain gives a number to somebody who had it before a restart, or another one if it was drawn since.
+func (n *names) drawAgain(number uint64) uint64 {
+	// In this order: whoever draws it from here on finds it taken.
+	if !n.returned.add(number) {
+		return n.draw()
+	}
+	if n.wasDrawn(number) {
+		n.returned.remove(number)
+		return n.draw()
+	}
+	return number
+}
+
+// wasDrawn says whether a number was drawn since the start. One that nobody can draw was.
+func (n *names) wasDrawn(number uint64) bool {
+	before, count, base := uint64(0), uint64(firstNumbers), uint64(firstNumber)
+	for number >= base+count && count < 1<<60/10 {
+		before += count
+		count, base = count*10, base*10
+	}
+	if number < base || number >= base+count {
+		return true
+	}
+	// The k-th number is base + (k*stride+offset) % count.
+	step := new(big.Int).SetUint64((number - base + count - n.offset%count) % count)
+	size := new(big.Int).SetUint64(count)
+	step.Mul(step, new(big.Int).ModInverse(big.NewInt(stride), size)).Mod(step, size)
+	return before+step.Uint64() < n.drawn.Load()
+}
+
+// numbers is a set for any goroutine, cheap to ask while it is empty.
+type numbers struct {
+	size atomic.Int64
+	mu   sync.Mutex
+	m    map[uint64]struct{}
+}
+
+func (s *numbers) has(number uint64) bool {
+	if s.size.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.m[number]
+	return ok
+}
+
+// add says whether the number was not there.
+func (s *numbers) add(number uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.m[number]; ok {
+		return false
+	}
+	if s.m == nil {
+		s.m = make(map[uint64]struct{})
+	}
+	s.m[number] = struct{}{}
+	s.size.Store(int64(len(s.m)))
+	return true
+}
+
+func (s *numbers) remove(number uint64) {
+	if s.size.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.m, number)
+	s.size.Store(int64(len(s.m)))
+}
+
+// of is the nickname of an id's owner.
+func (n *names) of(i *id) string { return n.name(i.Load()) }
 
 // name is the nickname behind an id.
 func (n *names) name(id uint64) string {
@@ -93,36 +174,37 @@ func (n *names) name(id uint64) string {
 	return "user-" + strconv.FormatUint(id&^chosen, 10) // released meanwhile
 }
 
-// appendTo appends the member's nickname, without an allocation.
-func (n *names) appendTo(b []byte, m *member) []byte {
-	id := m.id.Load()
+// appendTo appends the nickname of an id's owner, without an allocation.
+func (n *names) appendTo(b []byte, i *id) []byte {
+	id := i.Load()
 	if id&chosen == 0 {
 		return strconv.AppendUint(append(b, "user-"...), id, 10)
 	}
 	return append(b, n.name(id)...)
 }
 
-// choose gives m the nickname, or says why not. On m's worker.
-func (n *names) choose(m *member, nick string) error {
+// choose gives the id's owner the nickname, or says why not: errTaken, or what is wrong with it. One call for an id at a time.
+func (n *names) choose(i *id, nick string) error {
 	nick = norm.NFC.String(nick)
 	if err := checkNick(nick); err != nil {
 		return err
 	}
-	id := m.id.Load() &^ chosen
+	id := i.Load() &^ chosen
 	if !n.claim(key(nick), id) {
-		return fmt.Errorf("the nickname %s is taken", nick)
+		return errTaken{nick}
 	}
 	old := n.put(id, nick)
 	if old != "" && key(old) != key(nick) {
 		n.unclaim(key(old))
 	}
-	m.id.Store(id | chosen)
+	i.Store(id | chosen)
 	return nil
 }
 
-// release frees the nickname of a member that has left. On its worker.
-func (n *names) release(m *member) {
-	id := m.id.Load()
+// release frees the nickname of an owner who has left.
+func (n *names) release(i *id) {
+	id := i.Load()
+	n.returned.remove(id &^ chosen)
 	if id&chosen == 0 {
 		return
 	}
@@ -134,6 +216,11 @@ func (n *names) release(m *member) {
 	t.mu.Unlock()
 	n.unclaim(key(old))
 }
+
+// errTaken says that somebody else has a nickname.
+type errTaken struct{ nick string }
+
+func (e errTaken) Error() string { return "the nickname " + e.nick + " is taken" }
 
 // put stores a nickname and returns the one before it.
 func (n *names) put(id uint64, nick string) (old string) {

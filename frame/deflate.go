@@ -2,7 +2,9 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -97,6 +99,54 @@ func (d *Deflater) Append(dst []byte, op ws.OpCode, payload []byte) (_ []byte, o
 	d.in.Add(uint64(len(payload)))
 	d.written.Add(uint64(len(packed)))
 	return append(appendHeader(dst, fin|rsv1|byte(op), len(packed)), packed...), true
+}
+
+// Pack appends the DEFLATE data of payload to dst, for AppendPacked. ok is false, and dst as
+// it was, if that is not worth it, as in Append.
+func (d *Deflater) Pack(dst, payload []byte) (_ []byte, ok bool) {
+	if d == nil || len(payload) < MinDeflate {
+		return dst, false
+	}
+	start, room := len(dst), len(payload)-1+len(syncTail)
+	d.out = bounded{slices.Grow(dst, room), len(dst) + room}
+	err := d.compress(payload)
+	packed := d.out.b
+	d.out = bounded{}
+	if err != nil {
+		d.futile.Add(1)
+		return dst, false
+	}
+	packed, ok = bytes.CutSuffix(packed, syncTail)
+	if !ok {
+		panic("frame: a flushed stream without its tail")
+	}
+	d.messages.Add(1)
+	d.in.Add(uint64(len(payload)))
+	d.written.Add(uint64(len(packed) - start))
+	return packed, true
+}
+
+// AppendPacked appends one whole compressed server frame to dst, whose payload begins with prefix,
+// which costs nothing to compress since it is stored as it is (RFC 1951 3.2.4), and goes on with what
+// Pack has made. So a payload can be compressed before its beginning is known. It panics if prefix has more than 65,535
+// bytes.
+func AppendPacked(dst []byte, op ws.OpCode, prefix, packed []byte) []byte {
+	if len(prefix) > math.MaxUint16 {
+		panic("frame: a prefix over 65,535 bytes")
+	}
+	const block = 5 // a stored block's header: not the final one, then its length twice
+	n := block + len(prefix) + len(packed)
+	dst = appendHeader(slices.Grow(dst, ws.HeaderSize(ws.Header{Length: int64(n)})+n), fin|rsv1|byte(op), n)
+	dst = append(dst, 0)
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(prefix)))
+	dst = binary.LittleEndian.AppendUint16(dst, ^uint16(len(prefix)))
+	return append(append(dst, prefix...), packed...)
+}
+
+// Payload is the payload of one whole uncompressed server frame.
+func Payload(frame []byte) []byte {
+	_, size := payloadLength(frame)
+	return frame[size:]
 }
 
 // compress writes payload to d.out as a stream of its own, flushed to a byte's end.
