@@ -21,6 +21,8 @@ const (
 	maxPage     = 200
 	pageBytes   = 64 << 10
 	typingEvery = time.Second
+
+	byeLeast, byeSpread = 500, 4500 // ms after which to come back
 )
 
 // seat is a connection that speaks throng.v1. It belongs to its worker.
@@ -247,6 +249,18 @@ func (s *seat) closed() {
 	}
 	s.places = nil
 	ch.people.depart(s.who, ch.cfg.Rooms.Now())
+}
+
+// Farewell implements server.Farewell. Those who are sent away together come back over several seconds.
+func (ch *Chat) Farewell(c *server.Conn, code ws.StatusCode, reason string) []byte {
+	s, ok := c.Data.(*seat)
+	if !ok {
+		return nil
+	}
+	after := int64(byeLeast + s.who.number%byeSpread)
+	b := strconv.AppendInt(append(s.out[:0], `{"t":"bye","code":`...), int64(code), 10)
+	b = appendString(append(b, `,"reason":`...), reason)
+	return append(strconv.AppendInt(append(b, `,"reconnect_ms":`...), after, 10), '}')
 }
 
 // expire lets those go whose grace time is over.

@@ -277,6 +277,19 @@ func (c *Conn) Panicked(v any, stack []byte) {
 	c.settle()
 }
 
+// end is shut for a reason of the server's own.
+func (c *Conn) end(cause error, code ws.StatusCode, reason string) {
+	if f, ok := c.loop.srv.handler.(Farewell); ok {
+		var text []byte
+		if c.loop.survives(func() { text = f.Farewell(c, code, reason) }) && len(text) > 0 {
+			c.uncork()
+			e := c.extra()
+			e.own = frame.Append(e.own, ws.OpText, text)
+		}
+	}
+	c.shut(cause, code, reason)
+}
+
 // shut is the way out of the open state: one owner, one reason. cause is nil
 // when the end is a normal one.
 func (c *Conn) shut(cause error, code ws.StatusCode, reason string) {

@@ -81,6 +81,6 @@ func (l *loop) drainSome() {
 			return
 		}
 		c := l.open[len(l.open)-1]
-		l.contain(c, func() { c.shut(nil, ws.StatusGoingAway, "server going away") })
+		l.contain(c, func() { c.end(nil, ws.StatusGoingAway, "server going away") })
 	}
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -73,6 +74,35 @@ func TestDrainKeepsOrder(t *testing.T) {
 	c.expect(ws.OpText, "before")
 	c.expectClose(ws.StatusGoingAway, "server going away")
 	c.Close()
+	must(t, await(t, done))
+}
+
+// The handler has a last word to those whom the server ends, behind what was sent before; not to those who go by
+// themselves, and a panic in it costs nobody more than the word.
+func TestFarewell(t *testing.T) {
+	x := start(t, setup{app: &app{farewell: func(c *server.Conn, code ws.StatusCode) string {
+		if c.Data == "clumsy" {
+			panic("clumsy")
+		}
+		return fmt.Sprint("bye ", code)
+	}}})
+	c, clumsy, leaves, slow := x.connect(), x.connect(), x.connect(), x.connect()
+	leaves.send(ws.OpClose, string(ws.NewCloseFrameBody(ws.StatusGoingAway, "")))
+	leaves.expectClose(ws.StatusGoingAway, "")
+	leaves.Close()
+	on(t, slow.at, func(c *server.Conn) { c.CloseLater(server.CodeSlow, "slow") })
+	slow.expect(ws.OpText, "bye 4000")
+	slow.expectClose(server.CodeSlow, "slow")
+	slow.Close()
+	on(t, clumsy.at, func(c *server.Conn) { c.Data = "clumsy" })
+	on(t, c.at, func(c *server.Conn) { c.Send(ws.OpText, []byte("before")) })
+	done := x.shutdown(context.Background())
+	c.expect(ws.OpText, "before")
+	c.expect(ws.OpText, "bye 1001")
+	c.expectClose(ws.StatusGoingAway, "server going away")
+	clumsy.expectClose(ws.StatusGoingAway, "server going away")
+	c.Close()
+	clumsy.Close()
 	must(t, await(t, done))
 }
 

@@ -37,6 +37,7 @@ type app struct {
 	writable func(*server.Conn)
 	close    func(*server.Conn, ws.StatusCode, string)
 	error    func(*server.Conn, error)
+	farewell func(*server.Conn, ws.StatusCode) string
 
 	messages atomic.Int64 // heard by the echo
 	opened   chan *server.Conn
@@ -49,6 +50,13 @@ type end struct {
 	conn   *server.Conn
 	code   ws.StatusCode
 	reason string
+}
+
+func (a *app) Farewell(c *server.Conn, code ws.StatusCode, _ string) []byte {
+	if a.farewell != nil {
+		return []byte(a.farewell(c, code))
+	}
+	return nil
 }
 
 func (a *app) Upgrade(r *server.Request) int {

@@ -39,6 +39,14 @@ type Handler interface {
 	Error(c *Conn, err error)
 }
 
+// Farewell is a Handler that has a last word to connections that the server ends for
+// a reason of its own: it drains, or the peer was too slow or silent.
+type Farewell interface {
+	// Farewell returns the text of a message to be sent before the close frame,
+	// empty for none. It is called before Close.
+	Farewell(c *Conn, code ws.StatusCode, reason string) (text []byte)
+}
+
 // Turner is a Handler with work of its own between the events, such as
 // fan-out.
 type Turner interface {

@@ -130,7 +130,7 @@ func (l *loop) reap() {
 			if e := c.more; e.code == CodeBroken {
 				c.broken(e.cause)
 			} else {
-				c.shut(e.cause, e.code, e.reason)
+				c.end(e.cause, e.code, e.reason)
 			}
 		})
 	}

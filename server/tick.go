@@ -151,7 +151,7 @@ func (c *Conn) lookAt() {
 	case c.is(heard):
 		c.flags &^= heard | pinged
 	case c.is(pinged):
-		c.shut(ErrSilent, CodeIdle, ErrSilent.Error())
+		c.end(ErrSilent, CodeIdle, ErrSilent.Error())
 	default:
 		c.flags |= pinged
 		c.push(pingFrame)
