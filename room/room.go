@@ -9,7 +9,7 @@
 // somebody is in, and for view 0, which is the history, always. A message is encoded once for each of these.
 //
 //	        oldest                                                  end
-//	log     [ 256 ][ 512  ][   1 KiB    ] . . . [       64 KiB      |    ]    segments
+//	log     [  ][  256 ][   512    ] . . . [       64 KiB      |    ]    segments
 //	                    ^                                   ^       ^
 //	                    cursor of a member                  another the rest
 //

@@ -86,11 +86,15 @@ func (s *segment) ordinal(i int) uint32 {
 	return n
 }
 
-// pageSize is the size of the page to begin for a frame when the page of size bytes before it is full.
+// pageSize is the size of the page to begin for a frame when the page of size bytes before it is full; the first page is for
+// that frame alone.
 func pageSize(size, frame int) int {
 	need := frame + markSize
 	if need > maxSegment {
 		return need // a page of its own
+	}
+	if size == 0 {
+		return (need + 15) &^ 15 // many a room hears one message and no other
 	}
 	roundUp := 1 << bits.Len(uint(need-1))
 	return min(max(2*size, minSegment, roundUp), maxSegment)
