@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"path/filepath"
 	"testing"
 
 	"throng/poller"
@@ -19,6 +20,8 @@ func start(t *testing.T, maxMessage int64) *conformance.Target {
 	}
 	kernel := conformance.Watch(system)
 	cfg := config("127.0.0.1:0", maxMessage, 1000)
+	path := filepath.Join(t.TempDir(), "echo")
+	cfg.Listen = append(cfg.Listen, "unix:"+path)
 	cfg.Kernel, cfg.Workers, cfg.Log = kernel, 2, slog.New(slog.NewTextHandler(io.Discard, nil))
 	s, err := server.New(cfg, echo{}, nil)
 	if err != nil {
@@ -30,13 +33,14 @@ func start(t *testing.T, maxMessage int64) *conformance.Target {
 		}
 	})
 	return &conformance.Target{
-		Addr: s.Addrs()[0].String(), Kernel: kernel,
-		Connect:    func(int64) (path, prefix string) { return "/", "" },
-		MaxMessage: int(cfg.MaxMessageBytes), MaxFragments: cfg.MaxFragments, MaxHead: 4 << 10, MaxHeaders: 64,
+		Addr: s.Addrs()[0].String(), Unix: path, Kernel: kernel,
+		Connect:      func(int64) (path, prefix string) { return "/", "" },
+		SmallWindows: true,
+		MaxMessage:   int(cfg.MaxMessageBytes), MaxFragments: cfg.MaxFragments, MaxHead: 4 << 10, MaxHeaders: 64,
 	}
 }
 
-func TestConformance(t *testing.T) { conformance.Run(t, start(t, 64<<10)) }
+func TestConformance(t *testing.T) { conformance.Run(t, start(t, 128<<10)) }
 
 // The largest message of the public suites, in the smallest of their fragments.
 func TestLargeMessages(t *testing.T) { start(t, 16<<20).Large(t, 16<<20, 64) }

@@ -1,10 +1,12 @@
-// Package conformance asks a server everything that RFC 6455 says about one, over
-// TCP. The tests of the chat and of examples/echo run it against themselves.
+// Package conformance asks a server everything that RFC 6455 and RFC 7692 say about
+// one. The tests of the chat and of examples/echo run it against themselves.
 //
 // Its one idea: an exchange is bytes that a client sends, the messages that come
 // back, and the close code with which it ends. Whoever writes one says nothing
 // of how the bytes arrive: each is played whole, behind the request in one
-// write; a byte at a time (of large tables each fifth); and cut anywhere.
+// write; a byte at a time (of large tables each tenth); and cut anywhere (each third).
+// What is whole goes through a Unix socket if the server has one, since most of the
+// time that this takes is TCP's; the rest over TCP.
 //
 //	table -- exchange --> play -- request, bytes, in pieces --> server
 //	                        |  <-- messages, close code, end --
@@ -32,6 +34,7 @@ import (
 // Target is a server, and how it differs from an echo.
 type Target struct {
 	Addr   string
+	Unix   string   // a Unix socket of the same server; "": none
 	Kernel *Watched // the one that the server runs on
 
 	// Connect gives the path of the n-th connection, and what stands before each
@@ -42,6 +45,9 @@ type Target struct {
 	// Apart: pongs and messages go different ways in the server. Each kind keeps its
 	// order; a close may overtake messages.
 	Apart bool
+	// SmallWindows: a message that fits in the window comes back compressed, however
+	// small that is. Else only with the window that every inflater has.
+	SmallWindows bool
 
 	MaxMessage, MaxFragments int // limits of the server: bytes, frames
 	MaxHead, MaxHeaders      int // of a request: bytes, lines
@@ -64,12 +70,14 @@ func Run(t *testing.T, target *Target) {
 	}{
 		{"Framing", framing}, {"Lengths", lengths}, {"Masks", masks}, {"Fragments", fragments}, {"Control", control},
 		{"Closing", closings}, {"ValidText", validText}, {"InvalidText", invalidText}, {"Limits", limits},
+		{"Agreed", agreements}, {"Packed", packed}, {"PackedFragments", packedFragments}, {"ReservedBits", reservedBits},
+		{"PackedText", packedText}, {"PackedLimits", packedLimits}, {"Corrupt", corrupt},
 	} {
 		t.Run(chapter.name, func(t *testing.T) {
 			exchanges := chapter.make(target)
 			target.playAll(t, exchanges, whole)
-			target.playAll(t, few(exchanges), byteByByte)
-			target.playAll(t, exchanges, anyCut)
+			target.playAll(t, few(exchanges, target.sparse(10)), byteByByte)
+			target.playAll(t, few(exchanges, target.sparse(3)), anyCut)
 		})
 	}
 	t.Run("CloseCodes", func(t *testing.T) { target.playAll(t, closeCodes(target), whole) })
@@ -77,12 +85,10 @@ func Run(t *testing.T, target *Target) {
 	t.Run("HalfClose", func(t *testing.T) { target.halfClose(t) })
 }
 
-// few is the cases that are delivered a byte at a time: all, but of the large tables,
-// whose cases differ little, each fifth.
-func few[T any](all []T) (some []T) {
-	step := 1
-	if len(all) > 250 {
-		step = 5
+// few is all cases, but of the large tables, whose cases differ little, each step-th.
+func few[T any](all []T, step int) (some []T) {
+	if len(all) <= 250 {
+		return all
 	}
 	for i := 0; i < len(all); i += step {
 		some = append(some, all[i])
@@ -90,9 +96,23 @@ func few[T any](all []T) (some []T) {
 	return some
 }
 
+// sparse is the step between the cases of a large table that are cut.
+func (target *Target) sparse(step int) int {
+	if target.Sample {
+		return 3 * step
+	}
+	return step
+}
+
 // exchange is what a client sends after its request, and what the server does.
 type exchange struct {
-	name string
+	name  string
+	offer string // of extensions, in the request; "": none
+	// window is what the answer agrees to: messages compressed with no more than so
+	// many bits of window. 0: no extension. It repeats a number that was offered.
+	window   int
+	repeated bool
+
 	send []byte
 	want []message // what comes back, in order
 	code int       // with which the server ends it; noCode: without one; 0: it goes on
@@ -107,6 +127,7 @@ type exchange struct {
 type message struct {
 	op      byte
 	payload string
+	packed  bool // it came compressed; in want: worked out for each server
 }
 
 // noCode stands for a close frame without a code (RFC 6455 7.1.5).
@@ -176,21 +197,21 @@ func parallel(t *testing.T, n int, f func(i int) error) {
 func (target *Target) play(x exchange, how delivery) error {
 	path, prefix := target.Connect(target.conns.Add(1))
 	x = target.own(x, prefix)
-	c, err := target.dial()
+	head := request(path, x.offer)
+	send := slices.Concat([]byte(head), x.send)
+	ends := how(x.name, len(head), len(x.send))
+	c, err := target.dial(len(ends) == 1 && !x.lingers)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	head := request(path)
-	send := slices.Concat([]byte(head), x.send)
-	ends := how(x.name, len(head), len(x.send))
 	if x.code != 0 && !x.early && len(ends) == 1 {
 		// What follows the end is not read any more, and destroys nothing.
 		send = slices.Concat(send, noise)
 		ends[0] = len(send)
 	}
 	c.deliver(send, ends)
-	if err := c.accepted(); err != nil {
+	if err := c.accepted(x); err != nil {
 		return err
 	}
 	if x.code == 0 {
@@ -198,7 +219,7 @@ func (target *Target) play(x exchange, how delivery) error {
 	}
 	got, code, err := c.untilClose()
 	if err != nil {
-		return fmt.Errorf("%w, after %.200q", err, got)
+		return fmt.Errorf("%w, after %s", err, brief(got))
 	}
 	if code != x.code {
 		return fmt.Errorf("closed with %d, want %d", code, x.code)
@@ -225,6 +246,9 @@ func (target *Target) own(x exchange, prefix string) exchange {
 			return x
 		case m.op == text:
 			x.want[i].payload = prefix + m.payload
+			fallthrough
+		case m.op == binary:
+			x.want[i].packed = target.packs(x.window, x.want[i].payload)
 		}
 	}
 	return x
@@ -240,7 +264,7 @@ func (target *Target) goOn(c *client, x exchange) error {
 			err = fmt.Errorf("closed with %x", f.payload)
 		}
 		if err != nil {
-			return fmt.Errorf("%w, after %.200q", err, got)
+			return fmt.Errorf("%w, after %s", err, brief(got))
 		}
 		got = append(got, f)
 	}
@@ -250,7 +274,7 @@ func (target *Target) goOn(c *client, x exchange) error {
 	c.deliver(masked(fin|closing, "\x0f\xa0"), nil)
 	rest, code, err := c.untilClose()
 	if err != nil || code != 4000 || len(rest) > 0 {
-		return fmt.Errorf("a close with 4000 was answered %.200q, %d, %v", rest, code, err)
+		return fmt.Errorf("a close with 4000 was answered %s, %d, %v", brief(rest), code, err)
 	}
 	return c.end()
 }
@@ -284,7 +308,11 @@ func only(all []message, keep func(message) bool) (some []message) {
 func brief(all []message) string {
 	var b bytes.Buffer
 	for _, m := range all[:min(len(all), 8)] {
-		fmt.Fprintf(&b, " %x:%.60q(%d)", m.op, m.payload, len(m.payload))
+		packed := ""
+		if m.packed {
+			packed = ", compressed"
+		}
+		fmt.Fprintf(&b, " %x:%.60q(%d%s)", m.op, m.payload, len(m.payload), packed)
 	}
 	return fmt.Sprintf("%d:%s", len(all), b.String())
 }
