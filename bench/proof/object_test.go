@@ -101,17 +101,22 @@ func TestLiesInJSON(t *testing.T) {
 // nil2 stands for a stream that was fed already.
 func nil2([]byte) []byte { return text(`{"t":"pong"}`) }
 
-// A server that numbers wrongly lies to everybody; its leader's frames show it.
-func TestNumbersThatAreNoChain(t *testing.T) {
-	for _, test := range []struct{ name, old, new string }{
-		{"one is left out", `"prev":110`, `"prev":109`},
-		{"itself", `"prev":110`, `"prev":111`},
+// A server that lies to everybody in the same words is found out where they are
+// decoded: for the first receiver, or for each where they are no message at all.
+func TestTheSameLieToEverybody(t *testing.T) {
+	for _, test := range []struct {
+		name, old, new string
+		want           proof.Counts
+	}{
+		{"a predecessor left out", `"prev":110`, `"prev":109`, proof.Counts{proof.Unlinked: 1}},
+		{"its own predecessor", `"prev":110`, `"prev":111`, proof.Counts{proof.Unlinked: 1}},
+		{"its id", `"id":"2s"`, `"id":"2t"`, proof.Counts{proof.Corrupted: 3}},
 	} {
 		r := newRoomV1(3, nil)
 		b := objects(0, 300, map[int64][]byte{100: altered(100, test.old, test.new)})
 		r.feed(rand.New(rand.NewPCG(1, 1)), b, b, b)
-		if counts := r.finish(300); counts != (proof.Counts{proof.Unlinked: 1}) {
-			t.Errorf("%s: %v", test.name, counts)
+		if counts := r.finish(300); counts != test.want {
+			t.Errorf("%s: %v, want %v", test.name, counts, test.want)
 		}
 	}
 }
@@ -167,6 +172,15 @@ func TestAnInterruptedMemberGoesOn(t *testing.T) {
 				check(t, fmt.Sprintf("seed %d, shift %d, %d first", seed, test.shift, first), r.finish(300), test.want)
 			}
 		}
+	}
+}
+
+// Who was told of a gap has nothing to wait for in it.
+func TestAGapIsBehindAMember(t *testing.T) {
+	r := newRoomV1(1, nil)
+	r.Feed(&r.members[0], 0, slices.Concat(objects(0, 100, nil), text(`{"t":"gap","room":"lobby","from":111,"to":160,"missed":50}`)), 1)
+	if last := r.Last(&r.members[0]); last != 160 {
+		t.Errorf("its last number is %d, want 160", last)
 	}
 }
 
