@@ -18,6 +18,7 @@ import (
 	"throng/bench/proof"
 	"throng/bench/report"
 	"throng/bench/target"
+	"throng/bench/v1"
 )
 
 // execute runs one scenario from its flags to its report. apply adds what is
@@ -197,7 +198,7 @@ func work(environ string, config load.Config) error {
 // configure turns the common flags into a configuration.
 func configure(flags *common, duration time.Duration) (load.Config, error) {
 	config := load.Config{
-		Subprotocol: flags.Subprotocol, PID: flags.PID,
+		Subprotocol: flags.Subprotocol, Deflate: flags.Compression, PID: flags.PID,
 		Conns: int(flags.Conns), Rooms: 1, Duration: cmp.Or(flags.Duration, duration), Patience: time.Second,
 		RampRate: float64(flags.RampRate), Opening: int(flags.Opening), Handshake: flags.Handshake,
 		Seed: flags.Seed, Run: int(clock.Now()>>16) % proof.MaxRuns, Processes: flags.Procs,
@@ -248,6 +249,8 @@ func check(c *load.Config, flags *common) error {
 		return fmt.Errorf("--visits is 0.001 to %.0f a second, --share 0 to 1", float64(maxRate))
 	case withoutSlow(c):
 		return errors.New("no member would be slow, because the senders never are: raise --share or --conns, or lower --senders")
+	case tooManyUnderWay(c):
+		return fmt.Errorf("throng.v1 resumes at most %d messages in flight of a sender: lower --window", v1.Remembered)
 	case c.Duration < 0 || c.Warmup < 0 || c.Patience <= 0 || c.Handshake <= 0:
 		return errors.New("durations must not be negative, --patience and --handshake not 0")
 	case !c.Silent && (c.Size < proof.StampBytes || c.Size > proof.MaxSize):
@@ -267,6 +270,12 @@ func check(c *load.Config, flags *common) error {
 		return errors.New("--pprof and --metrics exclude each other")
 	}
 	return preflight(c)
+}
+
+// tooManyUnderWay is a storm in which more could be lost than a server remembers.
+func tooManyUnderWay(c *load.Config) bool {
+	_, storm := c.Act.(*load.Storm)
+	return storm && c.Subprotocol == v1.Name && (c.Window < 1 || c.Window > v1.Remembered)
 }
 
 // maxRate bounds rates: what is due beyond it could never be caught up with.
@@ -295,7 +304,7 @@ func withoutSlow(c *load.Config) bool {
 // plan records what was asked for.
 func plan(flags *common, config *load.Config) report.Plan {
 	return report.Plan{
-		URL: flags.URL, Spawn: flags.Spawn, Subprotocol: config.Subprotocol, Conns: config.Conns, Rooms: config.Rooms,
+		URL: flags.URL, Spawn: flags.Spawn, Subprotocol: config.Subprotocol, Compression: config.Deflate, Conns: config.Conns, Rooms: config.Rooms,
 		Senders: config.Senders, Window: config.Window, Rate: config.Rate, Size: config.Size,
 		DurationS: config.Duration.Seconds(), WarmupS: config.Warmup.Seconds(), Procs: config.Processes, Seed: config.Seed,
 	}

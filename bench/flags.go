@@ -53,6 +53,7 @@ type common struct {
 	Pprof       string `help:"Where the server answers /debug/pprof/, which tells of its goroutines and heap (default: looked for where it listens, but not by idle and connect; none is not to look)." placeholder:"URL" group:"Server"`
 	Metrics     string `help:"Where it answers /metrics instead." placeholder:"URL" group:"Server"`
 	Subprotocol string `help:"Ask for this subprotocol; throng.v1 is spoken in JSON." group:"Server"`
+	Compression bool   `help:"Offer permessage-deflate, and take no connection without it." group:"Server"`
 
 	Conns     count         `help:"Connections, of all client processes." default:"1000" short:"n" group:"Connections"`
 	RampRate  perSecond     `help:"Connections to open per second; 0 is as fast as they are accepted." group:"Connections"`

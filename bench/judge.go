@@ -25,6 +25,7 @@ func judge(r *report.Result, flags *common) {
 	fail(p.Corrupted, "corrupted")
 	fail(p.Misdelivered, "delivered to the wrong room")
 	fail(p.Invented, "announced as left out, and not left out")
+	fail(p.Unlinked, "not behind the message before, by their numbers")
 	fail(p.Closed, "connections closed by the server")
 	if flags.Order == "total" {
 		fail(p.Diverged, "in another order than the room's first receiver saw")

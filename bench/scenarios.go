@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"throng/bench/load"
+	"throng/bench/v1"
 )
 
 // defaultDuration is how long most scenarios measure.
@@ -133,6 +134,9 @@ func (c *stormCommand) Run(ctx context.Context) error {
 		c.sending.apply(config)
 		c.speakers.apply(config)
 		config.Act = &load.Storm{Calm: c.Calm}
+		if config.Window == 0 && config.Subprotocol == v1.Name {
+			config.Window = v1.Remembered // more could not be said again
+		}
 	})
 }
 

@@ -3,7 +3,8 @@
 //
 // It is built on net/http and writes its frames by hand, so that it can also
 // break the protocol. When it tells the truth every member of its one room
-// receives "user-N: TEXT" for each text that any of them sends, in one order.
+// receives "user-N: TEXT" for each text that any of them sends, in one order; and
+// those who ask for throng.v1 receive it in JSON, and can come back.
 package liar
 
 import (
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 
+	"throng/bench/v1"
 	"throng/bench/wire"
 )
 
@@ -43,7 +45,16 @@ type Server struct {
 	Answer      func(w io.Writer, r *http.Request)
 	AnswerAfter int
 
+	// Return says what somebody receives who comes back in throng.v1, instead of
+	// hello, joined and what it has missed.
+	Return func(frames [][]byte) [][]byte
+	// Deflate compresses what is said in throng.v1, and agrees to that.
+	Deflate bool
+	// Refuse says which messages of throng.v1, by id, are to be said again later.
+	Refuse func(id string) bool
+
 	mu      sync.Mutex
+	room    room
 	members map[*member]bool
 	joined  int
 	sent    int
@@ -53,6 +64,7 @@ type Server struct {
 // member is one connection.
 type member struct {
 	number     int
+	who        string // in throng.v1
 	delivered  int
 	connection net.Conn
 	out        chan []byte // closed when the member has to go
@@ -61,7 +73,7 @@ type member struct {
 
 // Start serves on a port of its own; the URL is that of the room.
 func (s *Server) Start() (url string) {
-	s.members = make(map[*member]bool)
+	s.members, s.room.said = make(map[*member]bool), make(map[string][]byte)
 	s.server = httptest.NewServer(http.HandlerFunc(s.serve))
 	return "ws" + strings.TrimPrefix(s.server.URL, "http") + "/chat"
 }
@@ -101,26 +113,40 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.Answer(connection, r)
 		return
 	}
-	m := s.join(connection)
+	m := s.join(connection, r)
 	defer s.leave(m)
+	protocol := ""
+	if speaks(r) {
+		protocol = "Sec-WebSocket-Protocol: " + v1.Name + "\r\n"
+		if s.Deflate {
+			protocol += "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
+		}
+	}
 	fmt.Fprintf(connection, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Accept: %s\r\n\r\n", wire.Accept(r.Header.Get("Sec-WebSocket-Key")))
+		"Sec-WebSocket-Accept: %s\r\n%s\r\n", wire.Accept(r.Header.Get("Sec-WebSocket-Key")), protocol)
 	go m.write()
 	for {
 		text, op, err := read(buffered.Reader)
 		if err != nil || op == wire.Close {
 			return
 		}
+		if speaks(r) {
+			s.say(m, text)
+			continue
+		}
 		s.broadcast(fmt.Appendf(nil, "user-%d: %s", m.number, text))
 	}
 }
 
-func (s *Server) join(connection net.Conn) *member {
+func (s *Server) join(connection net.Conn, r *http.Request) *member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := &member{number: s.joined, connection: connection, out: make(chan []byte, 1<<16)}
 	s.joined++
 	s.members[m] = true
+	if speaks(r) {
+		s.greet(m, r)
+	}
 	return m
 }
 
@@ -151,10 +177,14 @@ func (m *member) write() {
 func (s *Server) broadcast(text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.deliver(wire.AppendServerFrame(nil, wire.Text, text))
+}
+
+// deliver sends a frame to all members. The lock is held.
+func (s *Server) deliver(frame []byte) {
 	if s.sent++; s.Stall != nil {
 		s.Stall(s.sent)
 	}
-	frame := wire.AppendServerFrame(nil, wire.Text, text)
 	for m := range s.members {
 		if m.gone {
 			continue

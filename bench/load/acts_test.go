@@ -34,9 +34,10 @@ func runUntil(t *testing.T, config load.Config, enough func() bool) *report.Resu
 // clean fails the test if anything is wrong with what was delivered.
 func clean(t *testing.T, p *report.Proof) {
 	t.Helper()
-	if n := p.Missing + p.Duplicated + p.Reordered + p.Diverged + p.Corrupted + p.Misdelivered + p.Closed; n != 0 || p.Received == 0 {
-		t.Errorf("%d received; accusations: missing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, closed %v",
-			p.Received, p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.CloseReasons)
+	if n := p.Missing + p.Duplicated + p.Reordered + p.Diverged + p.Corrupted + p.Misdelivered + p.Invented + p.Unlinked + p.Closed; n != 0 || p.Received == 0 {
+		t.Errorf("%d received; accusations: missing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, invented %d, unlinked %d, closed %v: %v",
+			p.Received, p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.Invented, p.Unlinked,
+			p.CloseReasons, p.Findings)
 	}
 }
 

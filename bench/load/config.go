@@ -3,7 +3,6 @@ package load
 import (
 	"fmt"
 	"net/netip"
-	"path"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ type Config struct {
 	Host        string
 	Path        string // {room} in it stands for a room's name
 	Subprotocol string
+	Deflate     bool          // offer permessage-deflate
 	PID         int           // of the server, or 0
 	Inside      target.Source // where it tells of its goroutines and heap, if anywhere
 
@@ -109,8 +109,10 @@ func (c *Config) sharing(room int) int {
 // them somebody else to the server.
 func (c *Config) returning() bool {
 	switch c.Act.(type) {
-	case *Churn, *Storm:
+	case *Churn:
 		return true
+	case *Storm:
+		return !c.resumes()
 	}
 	return false
 }
@@ -150,18 +152,3 @@ func (c *Config) path(room int) string {
 	}
 	return c.Path
 }
-
-// say is what the protocol wants before and after a message.
-func (c *Config) say(room int) [2]string {
-	if c.Subprotocol != jsonProtocol {
-		return [2]string{}
-	}
-	name := path.Base(c.path(room))
-	if name == "chat" || name == "/" {
-		name = "lobby"
-	}
-	return [2]string{fmt.Sprintf(`{"op":"say","room":"%s","text":"`, name), `"}`}
-}
-
-// jsonProtocol is Throng's own protocol for programs.
-const jsonProtocol = "throng.v1"

@@ -17,6 +17,7 @@ type mark struct {
 	sent     int64
 	received int64
 	bytesIn  int64
+	payload  int64 // of the messages in it
 	server   target.Usage
 	own      time.Duration // processor time of this process
 	waited   time.Duration // for which its loop was ready, but had no processor
@@ -38,7 +39,7 @@ type marks struct {
 
 // mark notes the counters of this moment.
 func (r *Run) mark() mark {
-	m := mark{at: r.now, received: r.account.Received, bytesIn: r.bytesIn, own: ownCPU(), waited: target.Waited(), sent: r.sent}
+	m := mark{at: r.now, received: r.account.Received, bytesIn: r.bytesIn, payload: r.account.Payload, own: ownCPU(), waited: target.Waited(), sent: r.sent}
 	if r.config.PID != 0 {
 		// Of a server that has ended the last that was known stands.
 		if usage, err := target.Measure(r.config.PID); err == nil {

@@ -52,6 +52,7 @@ func (r *Run) Opened(id int, took time.Duration) {
 	r.present++
 	r.peak = max(r.peak, int64(r.present))
 	latency.Record(r.handshake, int64(took))
+	was := r.standings[id]
 	r.standings[id] = present
 	number := proof.NotSender
 	if !r.config.Silent {
@@ -59,9 +60,10 @@ func (r *Run) Opened(id int, took time.Duration) {
 	}
 	room, m := r.room(id), &r.members[id]
 	switch {
+	case was == dropped: // the account goes on
 	case r.phase == opening:
 		room.Join(m, number)
-	case r.held:
+	case r.held && !r.config.resumes():
 		room.JoinPaused(m, number)
 	default:
 		room.JoinLate(m, number)

@@ -23,6 +23,7 @@ type Part struct {
 	Handshake      latency.Histogram
 
 	Sent, Received, BytesIn int64 // while measured
+	Payload                 int64 // of the messages in BytesIn
 	Seconds                 float64
 	LateSends, LatestSend   int64
 	NotSent, OldestUnsent   int64
@@ -44,7 +45,9 @@ type Part struct {
 	Slow     *report.Slow
 	Recovery *latency.Histogram
 
-	Unfinished int64 // storms
+	Unfinished    int64 // storms
+	Resumed, Anew int64 // connections that came back in them
+	Refused       []report.ErrorCount
 }
 
 // Part says what this process found out; the run must be over.
@@ -53,7 +56,7 @@ func (r *Run) Part() *Part {
 	part := &Part{
 		Opened: r.opened, AtStart: r.atStart, Peak: r.peak, Failed: r.failed.list(), Closed: r.closed.list(),
 		ConnectSeconds: seconds(r.ready - r.began), Handshake: latency.Histogram{Histogram: r.handshake},
-		Sent: to.sent - from.sent, Received: to.received - from.received, BytesIn: to.bytesIn - from.bytesIn,
+		Sent: to.sent - from.sent, Received: to.received - from.received, BytesIn: to.bytesIn - from.bytesIn, Payload: to.payload - from.payload,
 		Seconds:   seconds(to.at - from.at),
 		LateSends: r.pacing.lateOnes, LatestSend: r.pacing.latest,
 		NotSent: r.unsent.count, OldestUnsent: r.unsent.oldest,
@@ -77,6 +80,7 @@ func (r *Run) Part() *Part {
 	for _, h := range r.latency.All() {
 		part.Latencies = append(part.Latencies, latency.Histogram{Histogram: *h})
 	}
+	part.Resumed, part.Anew, part.Refused = r.talk.resumed, r.talk.anew, r.talk.errors.list()
 	part.Server = r.serverPart(part)
 	part.Load = report.Load{CPUS: (to.own - from.own).Seconds(), WaitedS: (to.waited - from.waited).Seconds(),
 		LongestTurnMs: float64(r.longest) / 1e6, BytesPerConn: r.bytesPerConn}
@@ -168,6 +172,7 @@ func addDelivery(d *report.Delivery, part *Part) {
 	d.Sent += part.Sent
 	d.Received += part.Received
 	d.BytesIn += part.BytesIn
+	d.Payload += part.Payload
 	d.Seconds = max(d.Seconds, part.Seconds)
 	d.LateSends += part.LateSends
 	d.LatestSend = max(d.LatestSend, part.LatestSend)
@@ -181,6 +186,16 @@ func addProof(p *report.Proof, part *Part) {
 	p.Received += part.Account.Received
 	p.Announced += part.Account.Announced
 	p.Notices += part.Account.Notices
+	p.Refused = addErrors(p.Refused, part.Refused)
+	for kind, t := range part.Account.Traffic {
+		if p.Traffic == nil {
+			p.Traffic = make(map[string]report.Traffic)
+		}
+		sum := p.Traffic[kind]
+		sum.Count += t.Count
+		sum.Bytes += t.Bytes
+		p.Traffic[kind] = sum
+	}
 	p.CloseReasons = addErrors(p.CloseReasons, part.Closed)
 	for _, e := range part.Closed {
 		p.Closed += e.Count
@@ -194,7 +209,7 @@ func addProof(p *report.Proof, part *Part) {
 func setCounts(p *report.Proof, counts *proof.Counts) {
 	p.Missing, p.Duplicated, p.Reordered = counts[proof.Missing], counts[proof.Duplicated], counts[proof.Reordered]
 	p.Diverged, p.Corrupted, p.Misdelivered = counts[proof.Diverged], counts[proof.Corrupted], counts[proof.Misdelivered]
-	p.Invented = counts[proof.Invented]
+	p.Invented, p.Unlinked = counts[proof.Invented], counts[proof.Unlinked]
 	p.OneOrder = p.OneOrder && p.Diverged == 0
 }
 
@@ -277,6 +292,8 @@ func addActs(result *report.Result, part *Part, recovery *hdrhistogram.Histogram
 			result.Storm = &report.Storm{}
 		}
 		result.Storm.Unfinished += part.Unfinished
+		result.Storm.Resumed += part.Resumed
+		result.Storm.Anew += part.Anew
 		recovery.Merge(part.Recovery.Histogram)
 	}
 }

@@ -47,6 +47,7 @@ func (r *Run) tick() {
 		r.drainTick()
 	}
 	r.unstick()
+	r.retry()
 	r.expect()
 	if r.now >= r.nextSave {
 		r.save()
@@ -206,7 +207,7 @@ func (r *Run) finish() {
 		r.act.end(r)
 	}
 	for id := range r.members {
-		r.settle(id, r.standings[id] == gone || cut)
+		r.settle(id, r.standings[id] != present || cut)
 	}
 	r.save()
 	r.phase = done

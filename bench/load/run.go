@@ -14,6 +14,8 @@ import (
 	"throng/bench/proof"
 	"throng/bench/report"
 	"throng/bench/target"
+	"throng/bench/v1"
+	"throng/bench/wire"
 )
 
 // standing is what became of a connection.
@@ -22,7 +24,8 @@ type standing uint8
 const (
 	unborn standing = iota // never opened, or failed
 	present
-	gone // was open, and ended
+	gone    // was open, and ended
+	dropped // was cut by this side, and is to come back behind its last message
 )
 
 // Run is one client process's part of a scenario.
@@ -59,6 +62,7 @@ type Run struct {
 	latency *latency.Recorder
 	pacing  pacing
 	unsent  unsent
+	talk    talk
 
 	// Time.
 	act       Act
@@ -104,10 +108,14 @@ func New(config Config) (*Run, error) {
 	}
 	r.marks.heap = heapBytes()
 	r.members, r.standings = make([]proof.Member, n), make([]standing, n)
+	if config.resumes() {
+		r.talk.seats = make([]seat, n)
+	}
 	r.makeRooms()
 	l, err := loop.New(loop.Config{
-		Server: config.Server, Host: config.Host, Subprotocol: config.Subprotocol,
-		Path:             func(id int) string { return config.path(config.room(id)) },
+		Server: config.Server, Host: config.Host,
+		Terms:            wire.Terms{Subprotocol: config.Subprotocol, Deflate: config.Deflate},
+		Path:             r.path,
 		Source:           config.source,
 		ReceiveBuffer:    config.receiveBuffer,
 		HandshakeTimeout: config.Handshake,
@@ -121,17 +129,22 @@ func New(config Config) (*Run, error) {
 // makeRooms prepares the rooms and the senders that this process has part in.
 func (r *Run) makeRooms() {
 	c := &r.config
+	var inflater *wire.Inflater
+	if c.Deflate {
+		inflater = new(wire.Inflater)
+	}
 	r.rooms = make([]*proof.Reference, c.Rooms)
 	for id := range r.members {
 		room := c.room(id)
 		if r.rooms[room] == nil {
 			r.rooms[room] = proof.NewReference(proof.Config{
 				Run: c.Run, FirstSender: room * c.Senders, Senders: c.Senders + c.Visitors, Size: c.Size,
-				Loose: c.Subprotocol != "", Renamed: c.returning(), Processes: c.sharing(room), Events: r, Latency: r.latency, Account: &r.account,
+				Loose: c.Subprotocol != "" && !c.json(), JSON: c.json(), Room: v1.Room(c.path(room)), Inflater: inflater,
+				Renamed: c.returning(), Processes: c.sharing(room), Events: r, Latency: r.latency, Account: &r.account,
 			})
 		}
 		if number := c.sender(id); number >= 0 && !c.Silent {
-			s := &sender{id: id, number: number, wrap: c.say(room)}
+			s := &sender{id: id, number: number, room: v1.Room(c.path(room))}
 			r.senders[number] = s
 			if id < c.local() {
 				r.order = append(r.order, s)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"throng/bench/proof"
+	"throng/bench/v1"
 	"throng/bench/wire"
 )
 
@@ -24,12 +25,12 @@ const maxDue = 1024
 type sender struct {
 	id           int
 	number       int
-	wrap         [2]string // what its protocol wants before and after a message
-	next         int64     // the number of the next message
-	acknowledged int64     // messages below have come back, or are given up
-	heard        int64     // when one came back, or something was last given up
-	due          int64     // open loop: messages below ought to have been sent
-	turn         int       // its place in the open loop's round
+	room         string // as throng.v1 names it
+	next         int64  // the number of the next message
+	acknowledged int64  // messages below have come back, or are given up
+	heard        int64  // when one came back, or something was last given up
+	due          int64  // open loop: messages below ought to have been sent
+	turn         int    // its place in the open loop's round
 }
 
 // pacing is the timetable of an open loop: message n of the process is due at
@@ -156,18 +157,43 @@ func (r *Run) appendMessage(frames []byte, s *sender) []byte {
 		stamp.Intended = r.intended(s, s.next)
 		stamp.Late = r.now - stamp.Intended
 	}
-	p.message = append(p.message[:0], s.wrap[0]...)
-	p.message = proof.AppendMessage(p.message, stamp, r.config.Size)
-	p.message = append(p.message, s.wrap[1]...)
 	s.next++
 	r.sent++
+	return r.appendStamped(frames, s, stamp)
+}
+
+// appendAgain writes a message once more that a sender has sent. What its first
+// receiver has of it counts.
+func (r *Run) appendAgain(frames []byte, s *sender, seq int64) []byte {
+	stamp := proof.Stamp{Run: r.config.Run, Sender: s.number, Seq: seq, Intended: r.now}
+	if r.pacing.interval > 0 {
+		stamp.Intended = r.intended(s, seq)
+		stamp.Late = r.now - stamp.Intended
+	}
+	return r.appendStamped(frames, s, stamp)
+}
+
+// appendStamped writes a message the way its protocol wants it.
+func (r *Run) appendStamped(frames []byte, s *sender, stamp proof.Stamp) []byte {
+	p := &r.pacing
+	p.message = p.message[:0]
+	if r.config.json() {
+		p.message = v1.AppendSay(p.message, stamp.Seq, s.room)
+	}
+	p.message = proof.AppendMessage(p.message, stamp, r.config.Size)
+	if r.config.json() {
+		p.message = append(p.message, v1.SayEnd...)
+	}
 	return wire.Append(frames, wire.Text, uint32(r.random.Uint64()), p.message)
 }
 
 // hold keeps the senders from sending and makes the proof ignore what is
-// under way.
+// under way, unless it will be heard after all.
 func (r *Run) hold() {
 	r.held = true
+	if r.config.resumes() {
+		return
+	}
 	for _, room := range r.rooms {
 		room.Pause()
 	}
@@ -176,11 +202,16 @@ func (r *Run) hold() {
 // resume lets the senders go on after they were held.
 func (r *Run) resume() {
 	r.held = false
-	for _, room := range r.rooms {
-		room.Resume(r.now, r.ownSent)
+	if !r.config.resumes() {
+		for _, room := range r.rooms {
+			room.Resume(r.now, r.ownSent)
+		}
 	}
 	for _, s := range r.order {
 		s.heard = r.now
+		if r.config.resumes() {
+			r.sayAgain(s)
+		}
 		r.fill(s)
 	}
 }
@@ -189,7 +220,7 @@ func (r *Run) resume() {
 // full of them, so that a lossy server is measured on instead of waited for.
 func (r *Run) unstick() {
 	r.setChance()
-	if r.config.Window == 0 {
+	if r.config.Window == 0 || r.held {
 		return
 	}
 	for _, s := range r.order {

@@ -9,7 +9,8 @@ import (
 )
 
 // Storm drops all connections at once, as a failing network does, and brings
-// them back as fast as the server takes them.
+// them back as fast as the server takes them. In throng.v1 they go on behind the
+// last message that they have; in plain text they come as somebody else.
 type Storm struct {
 	plain
 	Calm time.Duration // between the return of the last connection and the next storm
@@ -17,6 +18,7 @@ type Storm struct {
 	next       int64
 	mark       map[int]int64 // what each sender had sent when the storm was due; nil before
 	heard      int           // connections below have received that
+	behind     int           // connections below have caught up after the present storm
 	struck     int64         // when the present storm began; 0 in calm
 	retry      []int
 	retryAt    int64
@@ -41,7 +43,7 @@ func (s *Storm) turn(r *Run) time.Duration {
 		r.queue = append(r.queue, s.retry...)
 		s.retry = s.retry[:0]
 	}
-	if r.present == r.config.local() {
+	if r.present == r.config.local() && s.caughtUp(r) {
 		latency.Record(s.recovery, r.now-s.struck)
 		s.struck, s.next = 0, r.now+int64(s.Calm)
 		r.resume()
@@ -81,19 +83,42 @@ func (s *Storm) strike(r *Run) {
 	r.hold()
 	for id := range r.members {
 		r.loop.Close(id, true)
-		if r.standings[id] == present {
-			r.room(id).Cut(&r.members[id], id, s.sent)
-			r.standings[id] = unborn
-			r.present--
+		if r.config.resumes() && r.standings[id] == present {
+			r.interrupt(id)
+		} else {
+			s.cut(r, id)
 		}
-		r.dismiss(id)
 		r.queue = append(r.queue, id)
 	}
-	s.mark = nil
+	s.mark, s.behind = nil, 0
 	r.rampFrom, r.ramped = r.now, 0
+	if r.config.resumes() {
+		return
+	}
 	for _, sender := range r.order {
 		sender.acknowledged = sender.next // what was under way may be lost, and rightly
 	}
+}
+
+// cut closes the account of a connection that comes back as somebody else.
+func (s *Storm) cut(r *Run, id int) {
+	if r.standings[id] == present {
+		r.room(id).Cut(&r.members[id], id, s.sent)
+		r.standings[id] = unborn
+		r.present--
+	}
+	r.dismiss(id)
+}
+
+// caughtUp reports whether everybody has what was said before it was back.
+func (s *Storm) caughtUp(r *Run) bool {
+	if !r.config.resumes() {
+		return true
+	}
+	for s.behind < r.config.local() && r.caughtUp(s.behind) {
+		s.behind++
+	}
+	return s.behind == r.config.local()
 }
 
 // failed makes a connection try again that the server refused.

@@ -113,7 +113,7 @@ func (l *Loop) writable(id int, c *conn) bool {
 			return false
 		}
 		key := wire.Key(l.config.Random(), l.config.Random())
-		request := wire.AppendRequest(nil, l.config.Host, l.config.Path(id), key, l.config.Subprotocol)
+		request := wire.AppendRequest(nil, l.config.Host, l.config.Path(id), key, l.config.Terms)
 		c.state, c.extra.key, c.extra.out = upgrading, key, request
 		l.watch(id, c, unix.EPOLLIN)
 	}
@@ -128,7 +128,7 @@ func (l *Loop) writable(id int, c *conn) bool {
 // answered gathers the head of the answer and judges it once it is complete.
 func (l *Loop) answered(id int, c *conn, b []byte) {
 	c.extra.in = append(c.extra.in, b...)
-	size, err := wire.ParseResponse(c.extra.in, c.extra.key, l.config.Subprotocol)
+	size, err := wire.ParseResponse(c.extra.in, c.extra.key, l.config.Terms)
 	var refused *wire.Refused
 	if errors.As(err, &refused) && refused.More && len(c.extra.in) <= wire.MaxHeadBytes {
 		if c.extra.refused == nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"throng/bench/clock"
+	"throng/bench/wire"
 )
 
 // readBytes is the size of the one buffer that all connections are read into.
@@ -50,7 +51,7 @@ type Config struct {
 	Host             string                  // the Host header
 	Path             func(id int) string     // the path and query for a connection
 	Source           func(id int) netip.Addr // the address to dial from; the zero Addr leaves it to the kernel
-	Subprotocol      string                  // asked for if not empty
+	Terms            wire.Terms              // of the upgrade
 	ReceiveBuffer    func(id int) int        // bytes of SO_RCVBUF; 0 leaves it to the kernel
 	HandshakeTimeout time.Duration           // for connect, request and answer together
 	Random           func() uint64           // keys and masks

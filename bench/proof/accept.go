@@ -1,9 +1,13 @@
 package proof
 
-import "bytes"
+import (
+	"bytes"
+
+	"throng/bench/wire"
+)
 
 // accept puts an intact message into a member's account.
-func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) {
+func (r *Reference) accept(m *Member, id int, s Stamp, h heard, now int64) {
 	if m.except != nil && m.except.unplaced && !r.place(m, id, s) {
 		return
 	}
@@ -13,12 +17,12 @@ func (r *Reference) accept(m *Member, id int, s Stamp, frame []byte, now int64) 
 	atEnd := int(m.offset) == len(m.segment.bytes)
 	switch t := r.track(s.Sender); {
 	case atEnd && !t.seen(s.Seq):
-		r.append(m, frame, s)
+		r.append(m, h, s)
 		r.step(m, id, now)
 	case !atEnd && m.segment.entries[m.whole].is(s):
-		r.expected(m, id, s, frame, now)
+		r.expected(m, id, s, h, now)
 	default:
-		r.unexpected(m, id, s, frame, now)
+		r.unexpected(m, id, s, h, now)
 	}
 }
 
@@ -32,16 +36,34 @@ func (r *Reference) step(m *Member, id int, now int64) {
 
 // expected takes the message that stands next in the reference, though perhaps
 // not in the same bytes.
-func (r *Reference) expected(m *Member, id int, s Stamp, frame []byte, now int64) {
-	if !r.config.Loose && !bytes.Equal(frame, m.segment.frame(m.whole)) {
+func (r *Reference) expected(m *Member, id int, s Stamp, h heard, now int64) {
+	if !r.config.Loose && !r.same(h, m.segment.frame(m.whole)) {
 		r.note(m, id, Corrupted, s, "frame differs from what others received")
+		m.except.last = max(m.except.last, h.number)
 		return
 	}
 	r.step(m, id, now)
 }
 
+// same reports whether a message is the same as a frame of the reference. Where
+// compression was agreed each may be compressed or not.
+func (r *Reference) same(h heard, frame []byte) bool {
+	if bytes.Equal(h.frame, frame) {
+		return true
+	}
+	if r.config.Inflater == nil {
+		return false
+	}
+	payload := bytes.Clone(h.payload) // which may stand where the next one is inflated
+	f, _, err := wire.Next(frame, true)
+	if err == nil && f.Packed {
+		f.Payload, err = r.config.Inflater.Inflate(f.Payload)
+	}
+	return err == nil && bytes.Equal(payload, f.Payload)
+}
+
 // unexpected takes a message that does not stand next in the reference.
-func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int64) {
+func (r *Reference) unexpected(m *Member, id int, s Stamp, h heard, now int64) {
 	e := r.differs(m)
 	k := keyOf(s)
 	if _, late := e.skipped[k]; late {
@@ -53,7 +75,7 @@ func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int
 	}
 	if seg, n := m.ahead(s); seg != nil {
 		r.skip(m, seg, n)
-		r.expected(m, id, s, frame, now)
+		r.expected(m, id, s, h, now)
 		return
 	}
 	_, extra := e.extras[k]
@@ -73,7 +95,7 @@ func (r *Reference) unexpected(m *Member, id int, s Stamp, frame []byte, now int
 			r.skip(m, m.segment.next, 0)
 		}
 		r.skip(m, m.segment, uint32(len(m.segment.entries)))
-		r.append(m, frame, s)
+		r.append(m, h, s)
 		r.step(m, id, now)
 	}
 }
@@ -91,7 +113,7 @@ func (r *Reference) aside(m *Member, id int, s Stamp, otherwise Kind) {
 		r.note(m, id, otherwise, s, "")
 	}
 	if int(m.sender) == s.Sender {
-		r.config.Events.Own(s.Sender, s.Seq)
+		r.own(m, s.Seq)
 	}
 }
 

@@ -15,11 +15,12 @@ const (
 	Corrupted
 	Misdelivered // a message of another room
 	Invented     // announced as missed by the server, and not missed
+	Unlinked     // throng.v1: does not follow the message before, by the numbers
 	Kinds
 )
 
 // kindNames are the words of reports and of --fail-if.
-var kindNames = [Kinds]string{"missing", "duplicated", "reordered", "diverged", "corrupted", "misdelivered", "invented"}
+var kindNames = [Kinds]string{"missing", "duplicated", "reordered", "diverged", "corrupted", "misdelivered", "invented", "unlinked"}
 
 func (k Kind) String() string { return kindNames[k] }
 
@@ -53,11 +54,13 @@ func (f Finding) String() string {
 
 // Account is the sum over the rooms of a process.
 type Account struct {
-	Expected  int64 // deliveries that were due to the members whose accounts are closed
-	Received  int64 // deliveries, each message counted once for each member
-	Skipped   int64 // deliveries that did not happen where others had them, so far
-	Announced int64 // those that were left out, and the server said so
-	Notices   int64 // texts that are none of the load's
+	Expected  int64              // deliveries that were due to the members whose accounts are closed
+	Received  int64              // deliveries, each message counted once for each member
+	Skipped   int64              // deliveries that did not happen where others had them, so far
+	Announced int64              // those that were left out, and the server said so
+	Notices   int64              // texts that are none of the load's
+	Payload   int64              // bytes of the deliveries' payload, inflated
+	Traffic   map[string]Traffic // throng.v1: what is no message of the load's
 	Counts    Counts
 
 	FindingsLimit int

@@ -17,5 +17,10 @@
 // received twice or late is kept as an exception of that member, so that the
 // counts are exact and yet an honest member costs about fifty bytes.
 //
+// In throng.v1 an object is decoded where the bytes differ. Besides its Stamp it has
+// the number of the message before it, which must be the member's last: a loss that
+// a client could not see is found as well as one that it could. What a server says
+// beside the messages stands in no reference; what all are told is read once.
+//
 // Everything belongs to the goroutine of the loop that feeds it.
 package proof

@@ -32,6 +32,7 @@ type Exceptions struct {
 	carry     []byte  // the start of a frame that nobody has completed
 	fragments []byte  // the start of a fragmented message
 	gathering bool    // a fragmented message has begun
+	packed    bool    // and is compressed
 	unplaced  bool    // joined late, and received nothing yet that stands in the reference
 	owed      []int64 // unplaced: by sender, the first message that it must receive; nil before Expect
 
@@ -46,6 +47,13 @@ type Exceptions struct {
 	gaps      int64  // messages that were really left out where a notice stood
 	open      []bool // by sender: nothing was received since the last notice; nil without one
 	allowance int64  // announced, and not yet passed in the reference
+
+	// In throng.v1.
+	last           uint64             // the highest number received, where it is not that of the position
+	gapFrom, gapTo uint64             // numbers that were announced as missed last
+	unlinked       bool               // what came last cannot be read: what follows it cannot be told
+	again          map[int64]struct{} // messages that the member has said again, by number
+	afresh         int64              // the first that it has not
 
 	counts Counts
 }
@@ -134,7 +142,7 @@ func (r *Reference) announce(m *Member, n int64) {
 // forgive takes the place back once it holds nothing.
 func (r *Reference) forgive(m *Member) {
 	e := m.except
-	if e == nil || len(e.carry) > 0 || e.gathering || e.unplaced || e.top != nil || e.counts != (Counts{}) {
+	if e == nil || len(e.carry) > 0 || e.gathering || e.unplaced || e.top != nil || e.again != nil || e.last > r.at(m) || e.unlinked || e.counts != (Counts{}) {
 		return
 	}
 	*e = Exceptions{carry: e.carry[:0]}

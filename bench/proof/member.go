@@ -173,6 +173,7 @@ func (r *Reference) advance(m *Member, id int, offset uint32, now int64) {
 	}
 	m.received += int64(to - from)
 	r.config.Account.Received += int64(to - from)
+	r.config.Account.Payload += int64(seg.payload(to) - seg.payload(from))
 	if len(seg.samples) > 0 {
 		r.measure(m, seg, from, to, now)
 	}
@@ -184,7 +185,7 @@ func (r *Reference) advance(m *Member, id int, offset uint32, now int64) {
 	if m.sender >= 0 {
 		for _, e := range seg.entries[from:to] {
 			if e.sender == uint32(m.sender) {
-				r.config.Events.Own(int(e.sender), e.seq)
+				r.own(m, e.seq)
 			}
 		}
 	}
@@ -219,7 +220,7 @@ func (r *Reference) audit(m *Member, id int, from, to uint32) {
 
 // decode reads one frame and returns its size, 0 when it is not complete.
 func (r *Reference) decode(m *Member, id int, b []byte, now int64) (size int) {
-	f, size, err := wire.Next(b)
+	f, size, err := wire.Next(b, r.config.Inflater != nil)
 	if err != nil {
 		r.config.Events.Broken(id, err)
 		return len(b)
@@ -230,7 +231,7 @@ func (r *Reference) decode(m *Member, id int, b []byte, now int64) (size int) {
 	case f.Opcode.IsControl():
 		r.config.Events.Control(id, byte(f.Opcode), f.Payload)
 	case f.Final && f.Opcode != wire.Continuation:
-		r.message(m, id, b[:size], f.Payload, now)
+		r.complete(m, id, heard{frame: b[:size], payload: f.Payload}, f.Packed, now)
 	default:
 		r.fragment(m, id, f, now)
 	}
@@ -245,6 +246,9 @@ func (r *Reference) fragment(m *Member, id int, f wire.Frame, now int64) {
 		r.config.Events.Broken(id, errFragment)
 		return
 	}
+	if f.Opcode != wire.Continuation {
+		e.packed = f.Packed
+	}
 	e.gathering = !f.Final
 	if e.fragments = append(e.fragments, f.Payload...); len(e.fragments) > wire.MaxPayloadBytes {
 		r.config.Events.Broken(id, wire.ErrLength)
@@ -252,42 +256,77 @@ func (r *Reference) fragment(m *Member, id int, f wire.Frame, now int64) {
 	}
 	if f.Final {
 		frame := wire.AppendServerFrame(nil, wire.Text, e.fragments)
-		r.message(m, id, frame, e.fragments, now)
+		r.complete(m, id, heard{frame: frame, payload: e.fragments}, e.packed, now)
 		e.fragments = nil
 	}
 }
 
+// heard is a message as it arrived.
+type heard struct {
+	frame   []byte // as on the wire, or put together from its fragments
+	payload []byte // inflated
+	number  uint64 // in throng.v1
+}
+
+// complete takes a message of which everything has arrived.
+func (r *Reference) complete(m *Member, id int, h heard, packed bool, now int64) {
+	if packed {
+		payload, err := r.config.Inflater.Inflate(h.payload)
+		if err != nil {
+			r.note(m, id, Corrupted, Stamp{}, err.Error())
+			m.except.unlinked = true
+			return
+		}
+		h.payload = payload
+	}
+	if r.config.JSON {
+		r.object(m, id, h, now)
+	} else {
+		r.message(m, id, h, now)
+	}
+}
+
 // message judges one text or binary message.
-func (r *Reference) message(m *Member, id int, frame, payload []byte, now int64) {
-	at := Find(payload)
+func (r *Reference) message(m *Member, id int, h heard, now int64) {
+	at := Find(h.payload)
 	if at < 0 {
-		r.line(m, id, payload)
+		r.line(m, id, h.payload)
 		return
 	}
-	s, size, ok := Decode(payload[at:])
-	if !ok || !r.config.Loose && at+size != len(payload) {
+	s, size, ok := Decode(h.payload[at:])
+	if !ok || !r.config.Loose && at+size != len(h.payload) {
 		r.note(m, id, Corrupted, s, "checksum")
 		return
 	}
-	if s.Run != r.config.Run || r.paused {
-		r.config.Account.Notices++
-		return
+	if r.ours(m, id, s) && (r.config.Loose || r.by(m, id, s, h.payload[:at])) {
+		r.accept(m, id, s, h, now)
 	}
-	t := r.track(s.Sender)
-	if t == nil {
+}
+
+// ours reports whether a message is one of this run and of this room's senders.
+func (r *Reference) ours(m *Member, id int, s Stamp) bool {
+	switch {
+	case s.Run != r.config.Run || r.paused:
+		r.config.Account.Notices++
+	case r.track(s.Sender) == nil:
 		r.note(m, id, Misdelivered, s, "from a sender of another room")
-		return
-	}
-	if r.stale(s) {
+	case r.stale(s):
 		r.config.Account.Notices++
-		return
+	default:
+		return true
 	}
+	return false
+}
+
+// by reports whether a message names the same author as the sender's others.
+func (r *Reference) by(m *Member, id int, s Stamp, author []byte) bool {
+	t := r.track(s.Sender)
 	if !t.named {
-		t.named, t.prefix = true, bytes.Clone(payload[:at])
+		t.named, t.author = true, bytes.Clone(author)
 	}
-	if !r.config.Loose && !r.config.Renamed && !bytes.Equal(t.prefix, payload[:at]) {
-		r.note(m, id, Corrupted, s, "text before the message")
-		return
+	if r.config.Renamed || bytes.Equal(t.author, author) {
+		return true
 	}
-	r.accept(m, id, s, frame, now)
+	r.note(m, id, Corrupted, s, "text before the message, or its author")
+	return false
 }

@@ -9,6 +9,7 @@ import (
 
 	"throng/bench/latency"
 	"throng/bench/proof"
+	"throng/bench/v1"
 	"throng/bench/wire"
 )
 
@@ -54,6 +55,7 @@ type room struct {
 	members []proof.Member
 	own     []int64
 	control []string
+	said    []string
 	broken  []error
 }
 
@@ -61,7 +63,8 @@ func (r *room) Own(_ int, seq int64) { r.own = append(r.own, seq) }
 func (r *room) Control(_ int, op byte, payload []byte) {
 	r.control = append(r.control, fmt.Sprint(op, string(payload)))
 }
-func (r *room) Broken(_ int, err error) { r.broken = append(r.broken, err) }
+func (r *room) Said(_ int, o *v1.Object) { r.said = append(r.said, o.T) }
+func (r *room) Broken(_ int, err error)  { r.broken = append(r.broken, err) }
 
 // newRoom has members of which the first ones are senders.
 func newRoom(members, senders int) *room {

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"throng/bench/latency"
+	"throng/bench/v1"
+	"throng/bench/wire"
 )
 
 // Segments of a reference grow from the first size to the last.
@@ -21,6 +23,7 @@ type segment struct {
 	next    *segment
 	bytes   []byte // whole frames; its capacity never changes
 	entries []entry
+	number  uint64 // throng.v1: of the last message before the segment
 	samples []sample
 	flaws   []uint32 // entries that stand behind a later one of their sender
 	before  []int64  // by sender: one more than its highest number in earlier segments
@@ -31,6 +34,8 @@ type entry struct {
 	seq    int64
 	sender uint32
 	end    uint32 // in segment.bytes
+	number uint64 // in throng.v1
+	until  uint64 // bytes of payload, inflated, in the segment up to here
 }
 
 // sample marks an entry whose receivers measure their latency.
@@ -59,19 +64,25 @@ type Events interface {
 	Own(sender int, seq int64)
 	// Control hands over a control frame that member id received.
 	Control(id int, op byte, payload []byte)
+	// Said hands over what member id was told in throng.v1 that is no message. It
+	// is not called for each member where all are told the same.
+	Said(id int, o *v1.Object)
 	// Broken says that member id received what is no WebSocket frame.
 	Broken(id int, err error)
 }
 
 // Config describes one room.
 type Config struct {
-	Run         int  // messages of other runs are none of the room's
-	FirstSender int  // the room's senders are numbered from here
-	Senders     int  // and there are so many of them
-	Size        int  // bytes of a message
-	Loose       bool // anything may stand around the message in its frame (JSON)
-	Renamed     bool // senders may come back under another name
-	Processes   int  // client processes that have members of the room
+	Run         int            // messages of other runs are none of the room's
+	FirstSender int            // the room's senders are numbered from here
+	Senders     int            // and there are so many of them
+	Size        int            // bytes of a message
+	Loose       bool           // anything may stand around the message in its frame (JSON)
+	Renamed     bool           // senders may come back under another name
+	JSON        bool           // throng.v1 is spoken
+	Room        string         // and this is the room's name there
+	Inflater    *wire.Inflater // if compression was agreed
+	Processes   int            // client processes that have members of the room
 	Events      Events
 	Latency     *latency.Recorder
 	Account     *Account
@@ -90,6 +101,11 @@ type Reference struct {
 	spare    *Exceptions // one that was given back; leaders need one at almost every read
 	reached  []int64     // the last position that newcomers were given
 
+	// In throng.v1.
+	number     uint64 // of the last message
+	common     []byte // what everybody was told last
+	commonKind string
+
 	// Pauses.
 	paused  bool
 	base    []int64 // by sender: messages below are from before the last pause's end; nil when there was none
@@ -103,8 +119,8 @@ type Reference struct {
 type track struct {
 	next   int64              // one more than the highest number that stands there
 	holes  map[int64]struct{} // numbers below next that do not
-	prefix []byte             // what stands before this sender's messages
-	named  bool               // prefix is known
+	author []byte             // who its messages are from, as they say
+	named  bool               // author is known
 }
 
 // seen reports whether a message stands in the reference.
@@ -148,17 +164,19 @@ func (r *Reference) track(sender int) *track {
 }
 
 // append adds a frame at the end, where the member stands that received it first.
-func (r *Reference) append(m *Member, frame []byte, s Stamp) {
+func (r *Reference) append(m *Member, h heard, s Stamp) {
 	seg := r.tail
-	if len(seg.bytes)+len(frame) > cap(seg.bytes) {
-		seg = r.extend(len(frame))
+	if len(seg.bytes)+len(h.frame) > cap(seg.bytes) {
+		seg = r.extend(len(h.frame))
 		m.segment, m.offset, m.whole = seg, 0, 0
 	}
 	if !r.track(s.Sender).add(s.Seq) {
 		seg.flaws = append(seg.flaws, uint32(len(seg.entries)))
 	}
-	seg.bytes = append(seg.bytes, frame...)
-	seg.entries = append(seg.entries, entry{seq: s.Seq, sender: uint32(s.Sender), end: uint32(len(seg.bytes))})
+	until := seg.payload(uint32(len(seg.entries))) + uint64(len(h.payload))
+	seg.bytes = append(seg.bytes, h.frame...)
+	seg.entries = append(seg.entries, entry{seq: s.Seq, sender: uint32(s.Sender), end: uint32(len(seg.bytes)), number: h.number, until: until})
+	r.number = h.number
 	if s.Sampled {
 		message := latency.Message{Sender: s.Sender, Seq: s.Seq, Intended: s.Intended, Sent: s.Intended + s.Late}
 		ticket := r.config.Latency.Begin(message, r.audience, r.config.Processes)
@@ -185,7 +203,7 @@ func (r *Reference) extend(frameBytes int) *segment {
 	for i := range r.tracks {
 		before[i] = r.tracks[i].next
 	}
-	r.tail.before = before
+	r.tail.before, r.tail.number = before, r.number
 	return r.tail
 }
 
@@ -195,6 +213,14 @@ func (s *segment) start(n uint32) uint32 {
 		return 0
 	}
 	return s.entries[n-1].end
+}
+
+// payload is how many bytes of it are in the first n frames of a segment.
+func (s *segment) payload(n uint32) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return s.entries[n-1].until
 }
 
 // frame is the n-th frame of a segment.

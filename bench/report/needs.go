@@ -44,6 +44,10 @@ func deliveries(r *Result) string {
 	return either(process(r), measuring(r), unless(r.Delivery.Received > 0, "nothing was delivered"))
 }
 
+func received(r *Result) string {
+	return either(measuring(r), unless(r.Delivery.Received > 0, "nothing was delivered"))
+}
+
 func serverConnections(r *Result) string { return either(process(r), connections(r)) }
 
 func goroutines(r *Result) string {

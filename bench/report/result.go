@@ -57,6 +57,7 @@ type Plan struct {
 	URL         string  `json:"url"`
 	Spawn       string  `json:"spawn,omitempty"`
 	Subprotocol string  `json:"subprotocol,omitempty"`
+	Compression bool    `json:"compression,omitempty"`
 	Conns       int     `json:"conns"`
 	Rooms       int     `json:"rooms"`
 	Senders     int     `json:"senders"`          // in each room
@@ -90,9 +91,10 @@ type ErrorCount struct {
 // Delivery is what arrived while the run was measured.
 type Delivery struct {
 	Sent       int64   `json:"sent"`
-	Received   int64   `json:"received"` // by all members
-	BytesIn    int64   `json:"bytes_in"`
-	Seconds    float64 `json:"seconds"` // how long was measured
+	Received   int64   `json:"received"`      // by all members
+	BytesIn    int64   `json:"bytes_in"`      // on the wire, of everything that arrived
+	Payload    int64   `json:"payload_bytes"` // of the deliveries, inflated
+	Seconds    float64 `json:"seconds"`       // how long was measured
 	SendRate   float64 `json:"send_rate"`
 	Rate       float64 `json:"rate"` // deliveries per second
 	LateSends  int64   `json:"late_sends"`
@@ -157,9 +159,21 @@ type Proof struct {
 	Announced    int64        `json:"announced"` // left out, and the server said so
 	Closed       int64        `json:"closed"`    // connections that the server ended
 	CloseReasons []ErrorCount `json:"close_reasons,omitempty"`
-	Notices      int64        `json:"notices"`            // other texts of the server's
-	OneOrder     bool         `json:"one_order"`          // all members of all client processes saw the same order
-	Findings     []Finding    `json:"findings,omitempty"` // the first violations by name
+	Unlinked     int64        `json:"unlinked"`          // throng.v1: not behind the message before, by the numbers
+	Notices      int64        `json:"notices"`           // other texts of the server's
+	Refused      []ErrorCount `json:"refused,omitempty"` // throng.v1: errors and goodbyes
+
+	// Traffic is what was received in throng.v1 that is no message, by kind.
+	Traffic map[string]Traffic `json:"traffic,omitempty"`
+
+	OneOrder bool      `json:"one_order"`          // all members of all client processes saw the same order
+	Findings []Finding `json:"findings,omitempty"` // the first violations by name
+}
+
+// Traffic is a kind of what a server sends beside messages.
+type Traffic struct {
+	Count int64 `json:"count"`
+	Bytes int64 `json:"bytes"` // on the wire
 }
 
 // Finding names what one member lacks, or has too much, of one sender.
@@ -233,6 +247,10 @@ type Storm struct {
 	Recovery Percentiles `json:"recovery"` // from the loss of all connections to the last one's return
 	// Unfinished is how many were not over when the run was, of all processes.
 	Unfinished int64 `json:"unfinished,omitempty"`
+	// Resumed is how many times a connection came back in throng.v1 and had missed
+	// nothing, Anew how many times it had, as the server said.
+	Resumed int64 `json:"resumed,omitempty"`
+	Anew    int64 `json:"anew,omitempty"`
 }
 
 // Churn is how visitors fared.

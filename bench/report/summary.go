@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -52,6 +54,10 @@ func summarizeDelivery(t io.Writer, r *Result) {
 	}
 	fmt.Fprintf(t, "  sent\t%s messages of %d B in %.2f s\t%s a second\n", Number(float64(d.Sent)), r.Plan.Size, d.Seconds, Number(d.SendRate))
 	fmt.Fprintf(t, "  deliveries\t%s\t%s a second\n", Number(float64(d.Received)), Number(d.Rate))
+	if d.Received > 0 && d.Payload > 0 {
+		fmt.Fprintf(t, "  received\t%s on the wire, %s a delivery\t%s of payload, %s a delivery\n", Bytes(float64(d.BytesIn)),
+			Bytes(float64(d.BytesIn)/float64(d.Received)), Bytes(float64(d.Payload)), Bytes(float64(d.Payload)/float64(d.Received)))
+	}
 	if d.LateSends > 0 {
 		fmt.Fprintf(t, "  late sends\t%d, the latest by %s\n", d.LateSends, Duration(d.LatestSend))
 	}
@@ -67,6 +73,9 @@ func summarizeActs(t io.Writer, r *Result) {
 	}
 	if s := r.Storm; s != nil {
 		fmt.Fprintf(t, "  storms\t%d\tall back after %s, at worst %s\t%d unfinished\n", s.Rounds, Duration(s.Recovery.P50), Duration(s.Recovery.Max), s.Unfinished)
+		if s.Resumed+s.Anew > 0 {
+			fmt.Fprintf(t, "    resumed\t%s times without a loss, %s times with one that was announced\n", Number(float64(s.Resumed)), Number(float64(s.Anew)))
+		}
 	}
 	if s := r.Slow; s != nil {
 		fmt.Fprintf(t, "  slow members\t%d, of which the server closed %d\n", s.Members, s.Closed)
@@ -104,8 +113,8 @@ func summarizeProof(t io.Writer, p *Proof) {
 		return
 	}
 	fmt.Fprintf(t, "  proof\t%s sent, %s due, %s received\n", Number(float64(p.Sent)), Number(float64(p.Expected)), Number(float64(p.Received)))
-	fmt.Fprintf(t, "    \tmissing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, announced gaps %d, invented %d, closed %d\n",
-		p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.Announced, p.Invented, p.Closed)
+	fmt.Fprintf(t, "    \tmissing %d, duplicated %d, reordered %d, diverged %d, corrupted %d, misdelivered %d, announced gaps %d, invented %d, unlinked %d, closed %d\n",
+		p.Missing, p.Duplicated, p.Reordered, p.Diverged, p.Corrupted, p.Misdelivered, p.Announced, p.Invented, p.Unlinked, p.Closed)
 	const most = 5
 	for i, f := range p.Findings {
 		if i == most {
@@ -113,6 +122,12 @@ func summarizeProof(t io.Writer, p *Proof) {
 			break
 		}
 		fmt.Fprintf(t, "    \t%s\n", f)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(p.Traffic)) {
+		fmt.Fprintf(t, "    beside it\t%s × %s, %s\n", Number(float64(p.Traffic[kind].Count)), kind, Bytes(float64(p.Traffic[kind].Bytes)))
+	}
+	for _, e := range p.Refused {
+		fmt.Fprintf(t, "    told\t%d × %s\n", e.Count, e.Error)
 	}
 	for _, c := range p.CloseReasons {
 		fmt.Fprintf(t, "    closed\t%d × %s\n", c.Count, c.Error)

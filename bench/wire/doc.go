@@ -12,6 +12,7 @@
 //	Next             the next frame in some bytes   ─┐
 //	Append           a masked frame                  ├─ frame.go
 //	CloseInfo        what a close frame says        ─┘
+//	Inflater         a compressed message, whole    ── inflate.go
 //
 // A partial frame or head is not an error: it is "need more".
 package wire

@@ -27,11 +27,12 @@ type Frame struct {
 	Payload []byte // a part of the buffer that Next was given
 	Opcode  Opcode
 	Final   bool
+	Packed  bool // the message is compressed (RFC 7692, 6.2); said by its first frame
 }
 
 // What a server can get wrong in a frame.
 var (
-	ErrReserved  = errors.New("reserved bits set although no extension was agreed")
+	ErrReserved  = errors.New("reserved bits set that no extension gives a meaning")
 	ErrOpcode    = errors.New("unknown opcode")
 	ErrMasked    = errors.New("masked frame from a server")
 	ErrControl   = errors.New("control frame fragmented or over 125 bytes")
@@ -39,20 +40,29 @@ var (
 	ErrMinLength = errors.New("frame length not in its shortest form")
 )
 
+// rsv1 is the bit that permessage-deflate has given a meaning.
+const rsv1 = 0x40
+
 // MaxPayloadBytes bounds what a single frame may declare, so that a broken
 // server cannot make the client gather for ever.
 const MaxPayloadBytes = 16 << 20
 
 // Next reads the frame at the start of b and the number of bytes it takes
-// there. A size of 0 without an error means that more bytes are needed.
-func Next(b []byte) (f Frame, size int, err error) {
+// there; deflate says that permessage-deflate was agreed. A size of 0 without an
+// error means that more bytes are needed.
+func Next(b []byte, deflate bool) (f Frame, size int, err error) {
 	if len(b) < 2 {
 		return f, 0, nil
 	}
 	f.Final = b[0]&0x80 != 0
 	f.Opcode = Opcode(b[0] & 0x0F)
 	head, length := 2, uint64(b[1]&0x7F)
-	if err := check(b[0], b[1], f.Opcode); err != nil {
+	first := b[0]
+	// RFC 7692, 6.1: the bit stands on the first frame of a message, and on no other.
+	if f.Packed = deflate && first&rsv1 != 0 && (f.Opcode == Text || f.Opcode == Binary); f.Packed {
+		first &^= rsv1
+	}
+	if err := check(first, b[1], f.Opcode); err != nil {
 		return f, 0, err
 	}
 	switch length {

@@ -26,11 +26,11 @@ func TestNextReadsTheExamplesOfTheRFC(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for cut := range min(len(test.bytes), 300) {
-				if _, size, err := wire.Next(test.bytes[:cut]); size != 0 || err != nil {
+				if _, size, err := wire.Next(test.bytes[:cut], false); size != 0 || err != nil {
 					t.Fatalf("%d bytes of it: size %d, error %v; want need more", cut, size, err)
 				}
 			}
-			f, size, err := wire.Next(append(test.bytes, "rest"...))
+			f, size, err := wire.Next(append(test.bytes, "rest"...), false)
 			if err != nil || size != len(test.bytes) {
 				t.Fatalf("size %d, error %v; want %d", size, err, len(test.bytes))
 			}
@@ -58,7 +58,7 @@ func TestNextRefuses(t *testing.T) {
 		{"sign bit", "\x81\x7F\x80\x00\x00\x00\x00\x00\x00\x00", wire.ErrLength},
 		{"all ones", "\x81\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", wire.ErrLength},
 	} {
-		if _, _, err := wire.Next([]byte(test.bytes)); !errors.Is(err, test.want) {
+		if _, _, err := wire.Next([]byte(test.bytes), false); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}
@@ -105,7 +105,7 @@ func FuzzNext(f *testing.F) {
 	f.Add([]byte("\x81\x05Hello"))
 	f.Add([]byte("\x82\x7F\x00\x00\x00\x00\x00\x01\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		frame, size, err := wire.Next(b)
+		frame, size, err := wire.Next(b, false)
 		if size < 0 || size > len(b) || err != nil && size != 0 {
 			t.Fatalf("size %d of %d, error %v", size, len(b), err)
 		}

@@ -24,6 +24,8 @@ var (
 	ErrUpgrade     = errors.New("the answer lacks Upgrade: websocket or Connection: Upgrade")
 	ErrAccept      = errors.New("the answer's Sec-WebSocket-Accept does not fit the key")
 	ErrExtension   = errors.New("the answer agrees to an extension that was not offered")
+	ErrUnpacked    = errors.New("the answer does not agree to permessage-deflate, which --compression offers")
+	ErrTakeover    = errors.New("the answer agrees to permessage-deflate in another way than offered: without server_no_context_takeover")
 	ErrSubprotocol = errors.New("the answer names a subprotocol that was not asked for")
 )
 
@@ -50,13 +52,25 @@ func Key(hi, lo uint64) string {
 	return base64.StdEncoding.EncodeToString(raw[:])
 }
 
-// AppendRequest writes an upgrade request (RFC 6455, 4.1). An empty
-// subprotocol asks for none.
-func AppendRequest(dst []byte, host, path, key, subprotocol string) []byte {
+// offer is permessage-deflate (RFC 7692, 7) with each message for itself, so that
+// all members of a room can be sent the same bytes.
+const offer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+// Terms are what a client asks for.
+type Terms struct {
+	Subprotocol string // none if empty
+	Deflate     bool   // permessage-deflate, without which there is to be no connection
+}
+
+// AppendRequest writes an upgrade request (RFC 6455, 4.1).
+func AppendRequest(dst []byte, host, path, key string, terms Terms) []byte {
 	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n", path, host, key)
-	if subprotocol != "" {
-		dst = fmt.Appendf(dst, "Sec-WebSocket-Protocol: %s\r\n", subprotocol)
+	if terms.Subprotocol != "" {
+		dst = fmt.Appendf(dst, "Sec-WebSocket-Protocol: %s\r\n", terms.Subprotocol)
+	}
+	if terms.Deflate {
+		dst = fmt.Appendf(dst, "Sec-WebSocket-Extensions: %s\r\n", offer)
 	}
 	return append(dst, "\r\n"...)
 }
@@ -68,9 +82,9 @@ func Accept(key string) string {
 }
 
 // ParseResponse judges the answer to a request that was made with key and
-// subprotocol. size is the length of its head, after which the first frames
+// terms. size is the length of its head, after which the first frames
 // may follow; 0 without an error means that more bytes are needed.
-func ParseResponse(b []byte, key, subprotocol string) (size int, err error) {
+func ParseResponse(b []byte, key string, terms Terms) (size int, err error) {
 	if n := min(len(b), 5); string(b[:n]) != "HTTP/"[:n] {
 		return 0, ErrNotHTTP
 	}
@@ -92,15 +106,15 @@ func ParseResponse(b []byte, key, subprotocol string) (size int, err error) {
 	if version != "HTTP/1.1" {
 		return 0, ErrVersion
 	}
-	if err := checkHeaders(lines[1:], key, subprotocol); err != nil {
+	if err := checkHeaders(lines[1:], key, terms); err != nil {
 		return 0, err
 	}
 	return end + 4, nil
 }
 
 // checkHeaders demands what RFC 6455, 4.1 makes a client demand of a 101.
-func checkHeaders(lines []string, key, subprotocol string) error {
-	var upgrade, connection, accept bool
+func checkHeaders(lines []string, key string, terms Terms) error {
+	var upgrade, connection, accept, deflate bool
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
@@ -112,9 +126,15 @@ func checkHeaders(lines []string, key, subprotocol string) error {
 		case "sec-websocket-accept":
 			accept = value == Accept(key)
 		case "sec-websocket-extensions":
-			return ErrExtension
+			if deflate || !terms.Deflate {
+				return ErrExtension
+			}
+			if err := checkDeflate(value); err != nil {
+				return err
+			}
+			deflate = true
 		case "sec-websocket-protocol":
-			if value != subprotocol {
+			if value != terms.Subprotocol {
 				return ErrSubprotocol
 			}
 		}
@@ -124,6 +144,31 @@ func checkHeaders(lines []string, key, subprotocol string) error {
 		return ErrUpgrade
 	case !accept:
 		return ErrAccept
+	case terms.Deflate && !deflate:
+		return ErrUnpacked
+	}
+	return nil
+}
+
+// checkDeflate judges the parameters that a server has agreed to (RFC 7692, 7.1).
+// Its own window may be of any size: this client can look back the furthest.
+func checkDeflate(value string) error {
+	name, parameters, _ := strings.Cut(value, ";")
+	if strings.TrimSpace(name) != "permessage-deflate" {
+		return ErrExtension
+	}
+	alone := false
+	for p := range strings.SplitSeq(parameters, ";") {
+		switch name, _, _ := strings.Cut(strings.TrimSpace(p), "="); name {
+		case "server_no_context_takeover":
+			alone = true
+		case "", "client_no_context_takeover", "server_max_window_bits":
+		default:
+			return ErrExtension
+		}
+	}
+	if !alone {
+		return ErrTakeover
 	}
 	return nil
 }

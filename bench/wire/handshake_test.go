@@ -26,11 +26,11 @@ func answer(replace ...string) []byte {
 func TestParseResponse(t *testing.T) {
 	right := answer()
 	for cut := range right {
-		if size, err := wire.ParseResponse(right[:cut], key, ""); size != 0 || err != nil {
+		if size, err := wire.ParseResponse(right[:cut], key, wire.Terms{}); size != 0 || err != nil {
 			t.Fatalf("%d bytes: size %d, error %v; want need more", cut, size, err)
 		}
 	}
-	if size, err := wire.ParseResponse(append(right, "\x81\x00"...), key, ""); size != len(right) || err != nil {
+	if size, err := wire.ParseResponse(append(right, "\x81\x00"...), key, wire.Terms{}); size != len(right) || err != nil {
 		t.Errorf("size %d, error %v; want %d", size, err, len(right))
 	}
 	for _, test := range []struct {
@@ -47,7 +47,7 @@ func TestParseResponse(t *testing.T) {
 		{"subprotocol", answer("Connection:", "Sec-WebSocket-Protocol: mqtt\r\nConnection:"), wire.ErrSubprotocol},
 		{"endless head", []byte("HTTP/1.1 101 x\r\n" + strings.Repeat("a: b\r\n", 4000)), wire.ErrHeadTooLong},
 	} {
-		if _, err := wire.ParseResponse(test.bytes, key, ""); !errors.Is(err, test.want) {
+		if _, err := wire.ParseResponse(test.bytes, key, wire.Terms{}); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}
@@ -69,7 +69,7 @@ func TestARefusalShowsStatusAndBody(t *testing.T) {
 		{"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nno h\r\n3\r\nope\r\n0\r\n\r\n", "400 Bad: no hope", false},
 		{"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nno h\r\n3\r\nop", "400 Bad: no hop", true},
 	} {
-		_, err := wire.ParseResponse([]byte(test.answer), key, "")
+		_, err := wire.ParseResponse([]byte(test.answer), key, wire.Terms{})
 		var refused *wire.Refused
 		if !errors.As(err, &refused) || err.Error() != "upgrade refused: "+test.want || refused.More != test.more {
 			t.Errorf("%q: %+v, want %q, more %v", test.answer, err, test.want, test.more)
@@ -78,7 +78,7 @@ func TestARefusalShowsStatusAndBody(t *testing.T) {
 }
 
 func TestAppendRequestAsksForASubprotocol(t *testing.T) {
-	got := string(wire.AppendRequest(nil, "example.com", "/chat?x=1", key, "throng.v1"))
+	got := string(wire.AppendRequest(nil, "example.com", "/chat?x=1", key, wire.Terms{Subprotocol: "throng.v1"}))
 	for _, want := range []string{"GET /chat?x=1 HTTP/1.1\r\n", "Host: example.com\r\n", "Sec-WebSocket-Version: 13\r\n",
 		"Sec-WebSocket-Key: " + key + "\r\n", "Sec-WebSocket-Protocol: throng.v1\r\n"} {
 		if !strings.Contains(got, want) {
