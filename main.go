@@ -4,7 +4,8 @@
 // This package only wires: flags and environment into Configs, signals, exit
 // codes. The arrows of the whole program:
 //
-//	main -> chat -> server -> poller
+//	main -> terminal -> client             (throng chat)
+//	main -> chat -> server -> poller       (throng serve)
 //	        chat -> room   -> frame
 //	                server -> frame
 package main
@@ -33,6 +34,7 @@ const (
 type cli struct {
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 	Serve   serveCmd         `cmd:"" default:"withargs" help:"Run the server (the default)."`
+	Chat    chatCmd          `cmd:"" help:"Chat, in this terminal or with lines from and to pipes."`
 }
 
 func main() {
@@ -81,17 +83,22 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	return 0
 }
 
-// help shows the flags of the default command when none was named: they are
-// what whoever asks wants to know.
+// help shows the commands, and the flags of the default one when none was named:
+// they are what whoever asks wants to know.
 func help(options kong.HelpOptions, ctx *kong.Context) error {
-	if ctx.Selected() == nil {
-		serve, err := kong.Trace(ctx.Kong, []string{"serve"})
-		if err != nil {
-			return err
-		}
-		ctx = serve
+	if ctx.Selected() != nil {
+		return kong.DefaultHelpPrinter(options, ctx)
 	}
-	return kong.DefaultHelpPrinter(options, ctx)
+	serve, err := kong.Trace(ctx.Kong, []string{"serve"})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(ctx.Stdout, "%s\n\nCommands:\n", ctx.Model.Help)
+	for _, c := range ctx.Model.Leaves(true) {
+		fmt.Fprintf(ctx.Stdout, "  throng %-6s %s\n", c.Name, c.Help)
+	}
+	fmt.Fprintf(ctx.Stdout, "\nWhat follows is about the default; throng chat --help is about the other.\n\n")
+	return kong.DefaultHelpPrinter(options, serve)
 }
 
 // out is where a command prints.
