@@ -40,7 +40,7 @@ func (r *Run) tick() {
 			r.measure()
 		}
 	case measuring:
-		if r.now >= r.ends || r.said() {
+		if r.now >= r.ends || r.said() || r.enough.Load() {
 			r.drain()
 		}
 	case draining:
