@@ -21,6 +21,7 @@ type hostileCommand struct {
 	Duration time.Duration `help:"How long the mixed attack goes on." default:"10m" short:"d" group:"Load"`
 	Calm     time.Duration `help:"How long the pairs talk undisturbed before each attack." default:"5s" group:"Load"`
 	Spawn    string        `help:"Start the server with this command instead of building Throng; {address} and {admin} in it are replaced, and flags of Throng's are added." placeholder:"CMD" group:"Server"`
+	Front    bool          `help:"Let the server go in front of whatever else wants its core, so that a busy machine says something, too. Takes CAP_SYS_NICE." group:"Server"`
 	Docs     string        `help:"Put the table into this document." placeholder:"FILE" type:"path" group:"Reports"`
 }
 
@@ -54,6 +55,7 @@ func (c *hostileCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer ground.leave()
+	ground.front = c.Front
 	stage := &hostile.Stage{Start: ground.start, Calm: c.Calm, Log: os.Stderr}
 	var outcomes []*hostile.Outcome
 	for i := range attacks {
@@ -115,6 +117,7 @@ type ground struct {
 	*arena
 	command string
 	help    string // what the server says of its flags
+	front   bool   // it goes in front of others on its core
 }
 
 // enterGround builds what is needed, and takes its core.
@@ -163,7 +166,16 @@ func (g *ground) start(ctx context.Context, options string) (*hostile.Server, er
 		return nil, err
 	}
 	command := strings.NewReplacer("{address}", address, "{admin}", admin).Replace(g.command)
-	process, err := g.spawn(ctx, strings.TrimSpace(command+" "+options), address)
+	var process *target.Process
+	start := func() (err error) {
+		process, err = g.spawn(ctx, strings.TrimSpace(command+" "+options), address)
+		return err
+	}
+	if !g.front {
+		err = start()
+	} else if allowed, problem := target.InFront(start); problem != nil || !allowed {
+		err = errors.Join(problem, errors.New("--front: the kernel does not allow that"))
+	}
 	if err != nil {
 		return nil, err
 	}

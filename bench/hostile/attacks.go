@@ -60,12 +60,15 @@ var (
 	chosenPayloads  = [2]int{64 << 10, 1 << 20}
 )
 
-// fragmentsOptions let the larger of the chosen payloads pass, and keep none of
-// them as history.
+// fragmentsOptions let the larger of the chosen payloads pass.
 const (
 	fragmentsFlag    = "--max-fragments"
-	fragmentsOptions = fragmentsFlag + " 2000000 --max-message 2097152 --history-count 0"
+	fragmentsOptions = fragmentsFlag + " 2000000 --max-message 2097152"
 )
+
+// baseOptions keep no history: what is left in memory when everybody has gone is
+// then neither the pairs' messages nor the attackers'.
+const baseOptions = "--history-count 0 "
 
 // Attacks are all, in the order in which they are made.
 func Attacks(mixed time.Duration) []Attack {

@@ -94,6 +94,7 @@ type mob struct {
 	carry   map[int][]byte // the beginnings of frames
 
 	pending int // waiting for an answer
+	answers int // that have come
 	open    int // dialled, and not ended
 	hasty   bool
 	ready   int64 // since when all are there
@@ -175,7 +176,7 @@ func (m *mob) answered(id int, head []byte, key string) (int, error) {
 func (m *mob) Turn(now int64) (time.Duration, bool) {
 	m.now = now
 	m.dial()
-	if m.ready == 0 && len(m.queue) == 0 && m.pending == 0 {
+	if m.ready == 0 && (m.answers >= len(m.dialled) || m.hasty && len(m.queue) == 0) {
 		m.ready = now
 		m.orders.Ready()
 	}
@@ -216,6 +217,7 @@ func (m *mob) answeredNow(id int) {
 	if m.waiting[id] {
 		m.waiting[id] = false
 		m.pending--
+		m.answers++
 	}
 }
 

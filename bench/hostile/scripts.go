@@ -63,34 +63,42 @@ func (s *slow) ended(_ *mob, id int) bool {
 }
 
 // heads sends requests that are too much in one way or another, again and again.
-type heads struct{ plain }
-
-func newHeads(*mob) script { return heads{} }
-
-func (heads) greet(m *mob, id int, key string) []byte {
-	ordinary := string(wire.AppendRequest(nil, m.squad.Host, m.path(id), key, ""))
-	head := strings.TrimSuffix(ordinary, "\r\n")
-	switch id % 5 {
-	case 0: // one header without an end
-		head += "X-Long: " + strings.Repeat("x", 256<<10)
-	case 1: // many headers
-		for i := range 10_000 {
-			head += fmt.Sprintf("X-%d: y\r\n", i)
-		}
-		head += "\r\n"
-	case 2: // many offers, within the limit of bytes: a server that looks at each answers
-		head += "Sec-WebSocket-Extensions: " + strings.Repeat("constructor;a=1,", 220) + "x\r\n\r\n"
-	case 3: // many headers, within that limit, too
-		head += strings.Repeat("a:b\r\n", 500) + "\r\n"
-	case 4: // a long target
-		head = strings.Replace(ordinary, "GET /", "GET /"+strings.Repeat("a", 64<<10), 1)
-	}
-	m.deeds.Done++
-	m.deeds.Bytes += int64(len(head))
-	return []byte(head)
+type heads struct {
+	plain
+	target string    // what is put in front of an ordinary one
+	extra  [5]string // what stands behind an ordinary head's last header
 }
 
-func (heads) opened(m *mob, id int) {
+func newHeads(*mob) script {
+	h := &heads{target: strings.Repeat("a", 64<<10)}
+	var many strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&many, "X-%d: y\r\n", i)
+	}
+	h.extra = [...]string{
+		"X-Long: " + strings.Repeat("x", 256<<10), // one header without an end
+		many.String() + "\r\n",
+		// Many offers, within the limit of bytes: a server that looks at each answers.
+		"Sec-WebSocket-Extensions: " + strings.Repeat("constructor;a=1,", 220) + "x\r\n\r\n",
+		strings.Repeat("a:b\r\n", 500) + "\r\n", // many headers, within that limit, too
+		"\r\n",                                  // and a long target
+	}
+	return h
+}
+
+func (h *heads) greet(m *mob, id int, key string) []byte {
+	path, kind := m.path(id), id%len(h.extra)
+	if kind == 4 {
+		path = "/" + h.target
+	}
+	head := wire.AppendRequest(nil, m.squad.Host, path, key, "")
+	head = append(head[:len(head)-len("\r\n")], h.extra[kind]...)
+	m.deeds.Done++
+	m.deeds.Bytes += int64(len(head))
+	return head
+}
+
+func (*heads) opened(m *mob, id int) {
 	m.ends["status 101"]++
 	m.abort(id)
 	m.queue = append(m.queue, id)

@@ -88,7 +88,7 @@ func (s *Server) room() *load.Config {
 
 // Make makes one attack.
 func (s *Stage) Make(ctx context.Context, a *Attack) (o *Outcome, err error) {
-	server, err := s.Start(ctx, a.Options)
+	server, err := s.Start(ctx, baseOptions+a.Options)
 	if err != nil {
 		return nil, err
 	}

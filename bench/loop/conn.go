@@ -119,9 +119,18 @@ func (l *Loop) writable(id int, c *conn) bool {
 	if c.extra == nil || len(c.extra.out) == 0 {
 		return true
 	}
-	stuck := c.extra.out
+	n, err := write(int(c.fd), c.extra.out)
+	if err != nil && err != unix.EAGAIN {
+		l.fail(id, fmt.Errorf("write: %w", err))
+		return false
+	}
+	if c.extra.out = c.extra.out[n:]; len(c.extra.out) > 0 {
+		l.watch(id, c, c.mask|unix.EPOLLOUT)
+		return true
+	}
 	c.extra.out = nil
-	return l.send(id, c, stuck)
+	l.watch(id, c, c.mask&^unix.EPOLLOUT)
+	return true
 }
 
 // answered gathers the head of the answer and judges it once it is complete.
