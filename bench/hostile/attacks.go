@@ -14,6 +14,8 @@ type Attack struct {
 	// Hold is how long, from the moment on at which all connections are there;
 	// an attack that is over before is not waited for.
 	Hold time.Duration
+	// Look is when the server is measured during the attack; 0 is at its end.
+	Look time.Duration
 	// Options are added to the server's command line.
 	Options string
 	// Room has members that talk and read in the room that is attacked.
@@ -39,6 +41,15 @@ const (
 	stalledCrews   = 4
 	churnCrews     = 2
 	fragmentsConns = 32
+)
+
+// Members that do not read are looked at when they have fallen behind the window,
+// and before some of them read on; the others are closed before the end.
+const (
+	resumeEvery = 40 // one of so many
+	stalledLook = 20 * time.Second
+	resumeAfter = 24 * time.Second
+	stalledHold = 45 * time.Second
 )
 
 // The forces.
@@ -77,9 +88,9 @@ func Attacks(mixed time.Duration) []Attack {
 			rules: []rule{allThere, cutInTime, noGoroutines, memoryEach(slowConns, 4<<10), backAgain(heapSlack)}},
 		{Name: "half-frames", Title: "half frames held on 1,800 connections; 200 more declare lengths of 2^63-1 and above", Squads: []Force{halfForce}, Hold: 15 * time.Second,
 			rules: []rule{allThere, endsOnly("close 1002", "close 1009"), noGoroutines, memoryEach(halfConns, 2*halfBytes), backAgain(heapSlack)}},
-		{Name: "never-read", Title: "10,000 members that never read, in a room with 1,000 that do", Squads: []Force{stalledForce}, Hold: 40 * time.Second,
+		{Name: "never-read", Title: "10,000 members that never read, in a room with 1,000 that do", Squads: []Force{stalledForce}, Hold: stalledHold, Look: stalledLook,
 			Room: true, rules: []rule{allThere, roomGotAll, noGoroutines, heapEach(stalledConns), socketEach, stalledTold, backAgain(roomSlack)}},
-		{Name: "never-read-close", Title: "the same, where the server closes slow members", Squads: []Force{stalledForce}, Hold: 40 * time.Second,
+		{Name: "never-read-close", Title: "the same, where the server closes slow members", Squads: []Force{stalledForce}, Hold: stalledHold, Look: stalledLook,
 			Options: "--slow-consumer close", Room: true, rules: []rule{allThere, roomGotAll, noGoroutines, heapEach(stalledConns), socketEach, stalledClosed, backAgain(roomSlack)}},
 		{Name: "floods", Title: "floods of pings, one-byte texts, empty texts and empty continuations", Squads: []Force{floodForce}, Hold: 15 * time.Second,
 			rules: []rule{didSomething, noGoroutines, memoryAtMost(16 << 20), backAgain(roomSlack)}},

@@ -117,7 +117,7 @@ func attack(squad *Squad, orders *crew.Orders) (any, error) {
 	}
 	l, err := loop.New(loop.Config{
 		Server: squad.Server, Host: squad.Host, Path: m.path, Source: m.source, Capacity: squad.Conns,
-		ReceiveBuffer:    func(int) int { return smallBuffer },
+		ReceiveBuffer:    func(id int) int { return id % 2 * smallBuffer },
 		HandshakeTimeout: handshakeLimit, Random: m.random.Uint64,
 		Request: func(id int, key string) []byte { return m.script.greet(m, id, key) },
 		Answer:  m.answered,
@@ -132,8 +132,9 @@ func attack(squad *Squad, orders *crew.Orders) (any, error) {
 	return m.report(), nil
 }
 
-// smallBuffer makes the server, and not the kernel on this side, hold what
-// nobody reads.
+// smallBuffer, which every other connection has, makes the server soon hold what
+// nobody reads. The others leave it to the kernel: into a large window more is
+// written at once.
 const smallBuffer = 4 << 10
 
 // path is a room of the connection's own.

@@ -220,18 +220,28 @@ func socketEach(o *Outcome, _ *Deeds) Finding {
 // roomGotAll demands that those who read got everything.
 func roomGotAll(o *Outcome, _ *Deeds) Finding { return proofOf("those who read", o.Room) }
 
-// stalledTold demands that those who did not read were closed after a while, and
-// those who read on were told of a gap.
-func stalledTold(_ *Outcome, d *Deeds) Finding {
-	told, closed := d.Figures["told of a gap"], d.Figures["closed"]
-	return Finding{Text: fmt.Sprintf("%s read on and were told of a gap, %s did not and were closed", report.Number(told), report.Number(closed)),
-		OK: told == stalledConns/2 && closed == stalledConns/2 && d.Figures["closed after reading on"] == 0}
+// stalledTold demands that those who read on were told of a gap, and the others
+// closed.
+func stalledTold(o *Outcome, d *Deeds) Finding {
+	told, left := d.Figures["told of a gap"], o.left()
+	return Finding{Text: fmt.Sprintf("of %d that read on %s were told of a gap and %s closed; of the others %d were left at the end",
+		resumed, report.Number(told), report.Number(d.Figures["closed after reading on"]), left-resumed),
+		OK: told == resumed && d.Figures["closed after reading on"] == 0 && left == resumed}
 }
 
+// resumed is how many of those that did not read do so after a while.
+const resumed = stalledConns / resumeEvery
+
 // stalledClosed demands that all of them were closed.
-func stalledClosed(_ *Outcome, d *Deeds) Finding {
-	return Finding{Text: "closed: " + endList(d), OK: ended(d) == stalledConns && d.Figures["told of a gap"] == 0}
+func stalledClosed(o *Outcome, d *Deeds) Finding {
+	return Finding{Text: fmt.Sprintf("%d were left at the end; those who read on saw %s, after %s to %s", o.left(), endList(d),
+		report.Duration(d.Shortest), report.Duration(d.Longest)),
+		OK: o.left() == 0 && d.Figures["told of a gap"] == 0}
 }
+
+// left is how many of the attackers' connections the server still has at the
+// end.
+func (o *Outcome) left() int { return o.End.FDs - o.Before.FDs - pairConns - roomMembers }
 
 // linearLimit is how much more a byte of a message sixteen times as long may
 // cost.

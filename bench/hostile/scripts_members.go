@@ -10,27 +10,21 @@ import (
 	"throng/bench/wire"
 )
 
-// stalled joins a room and does not read. Half of them read on after a while:
-// they must be told what they missed.
+// stalled joins a room and does not read. Some read on after a while: they must be told what they missed, or be closed. What the server does to the
+// others they do not see: nothing reaches a socket whose window is closed.
 type stalled struct {
 	plain
 	resumed bool
 	told    []bool
 }
 
-// resumeAfter is when those read on, counted from the time at which all were
-// there: before the server's stall limit, and after the window.
-const resumeAfter = 24 * time.Second
-
 func newStalled(m *mob) script { return &stalled{told: make([]bool, m.squad.Conns)} }
 
 func (s *stalled) opened(m *mob, id int) { m.loop.Pause(id, true) }
 
-// ended counts those that were closed, and whether they did not read.
+// ended counts those that were closed although they read on.
 func (s *stalled) ended(m *mob, id int) bool {
-	if id%2 == 0 {
-		m.deeds.Figures["closed"]++
-	} else {
+	if s.resumed && id%resumeEvery == 0 {
 		m.deeds.Figures["closed after reading on"]++
 	}
 	return m.squad.Again
@@ -39,7 +33,7 @@ func (s *stalled) ended(m *mob, id int) bool {
 func (s *stalled) turn(m *mob) time.Duration {
 	if !s.resumed && m.ready != 0 && m.now-m.ready > int64(resumeAfter) {
 		s.resumed = true
-		for id := 1; id < m.squad.Conns; id += 2 {
+		for id := 0; id < m.squad.Conns; id += resumeEvery {
 			m.loop.Pause(id, false)
 		}
 	}

@@ -38,6 +38,7 @@ type Outcome struct {
 	Before   State
 	Ready    State // when all connections were there
 	During   State
+	End      State // when its time was over, and the attackers still there
 	After    State
 	Peak     State         // memory, descriptors and goroutines only
 	Lasted   time.Duration // the attack
@@ -226,11 +227,22 @@ func (f *fight) hold(ctx context.Context) error {
 		f.room.Begin()
 	}
 	f.stage.say("%s: under attack for %s at most", f.o.Attack.Name, f.o.Attack.Hold)
-	if err := f.wait(ctx); err != nil {
+	if look := f.o.Attack.Look; look > 0 {
+		if err := f.wait(ctx, look); err != nil {
+			return err
+		}
+		if f.o.During, err = f.server.state(ctx); err != nil {
+			return err
+		}
+	}
+	if err := f.wait(ctx, f.o.Attack.Hold-f.o.Attack.Look); err != nil {
 		return err
 	}
-	if f.o.During, err = f.server.state(ctx); err != nil {
+	if f.o.End, err = f.server.state(ctx); err != nil {
 		return err
+	}
+	if f.o.Attack.Look == 0 {
+		f.o.During = f.o.End
 	}
 	seconds := time.Since(began).Seconds()
 	f.o.Lasted = time.Since(began)
@@ -267,8 +279,8 @@ func (f *fight) attack(ctx context.Context) error {
 var errLate = errors.New("the attackers' connections were not there in time")
 
 // wait lets the time of the attack pass, or all attackers finish.
-func (f *fight) wait(ctx context.Context) error {
-	limit := time.After(f.o.Attack.Hold)
+func (f *fight) wait(ctx context.Context, longest time.Duration) error {
+	limit := time.After(longest)
 	for _, hand := range f.squads {
 		select {
 		case <-hand.Done():
