@@ -46,7 +46,7 @@ const (
 // Members that do not read are looked at when they have fallen behind the window,
 // and before some of them read on; the others are closed before the end.
 const (
-	resumeEvery = 40 // one of so many
+	resumeEvery = 50 // one of so many
 	stalledLook = 20 * time.Second
 	resumeAfter = 24 * time.Second
 	stalledHold = 45 * time.Second

@@ -109,7 +109,7 @@ func (c *Config) sharing(room int) int {
 // them somebody else to the server.
 func (c *Config) returning() bool {
 	switch c.Act.(type) {
-	case *Churn, *Storm:
+	case *Churn, *Storm, *Comeback:
 		return true
 	}
 	return false
