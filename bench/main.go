@@ -81,6 +81,7 @@ var cli struct {
 	Standard standardCommand `cmd:"" help:"The standard set: measures everything that docs/benchmarks.md says."`
 	Compare  compareCommand  `cmd:"" help:"Ratios of two runs, with their noise."`
 	Hostile  hostileCommand  `cmd:"" help:"Attacks, while honest pairs talk: what it does to them and to the server."`
+	Faults   faultsCommand   `cmd:"" help:"Stopped processes, full disks, kill -9, lossy and cut links: what becomes of those who talk."`
 	Floor    floorCommand    `cmd:"" help:"What the machine itself allows, without a server."`
 }
 
@@ -95,7 +96,7 @@ func main() {
 			"130 interrupted (Ctrl-C), 143 terminated: what was measured until then is shown."),
 		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes),
 			"servers": strings.Join(serverNames(), ", "), "scenarios": strings.Join(scenarioNames(), ", "),
-			"attacks": strings.Join(attackNames(), ", ")},
+			"attacks": strings.Join(attackNames(), ", "), "faults": strings.Join(faultNames(), ", ")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	parsed, err := parser.Parse(os.Args[1:])

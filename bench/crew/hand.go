@@ -81,7 +81,7 @@ func (h *Hand) Ready(ctx context.Context) error {
 	}
 }
 
-// Begin lets it do what it was hired for.
+// Begin lets a load begin; a task begins by itself.
 func (h *Hand) Begin() { _ = h.to.send(message{Kind: isBegin, At: clock.Now()}) }
 
 // Done is closed when the hand has reported and ended.
@@ -118,15 +118,12 @@ func (h *Hand) Report(into any) error {
 
 // Orders are what a task is told by its leader. Any goroutine may ask.
 type Orders struct {
-	leader         *sender
-	begun, stopped atomic.Bool
+	leader  *sender
+	stopped atomic.Bool
 }
 
 // Ready tells the leader that the task is prepared.
 func (o *Orders) Ready() { _ = o.leader.send(message{Kind: isReady}) }
-
-// Begun reports whether the leader has said Begin.
-func (o *Orders) Begun() bool { return o.begun.Load() }
 
 // Stopped reports whether it is time to end.
 func (o *Orders) Stopped() bool { return o.stopped.Load() }
@@ -137,10 +134,7 @@ func Toil(in io.Reader, out io.Writer, task func(*Orders) (any, error)) error {
 	o := &Orders{leader: &sender{w: out}}
 	go func() {
 		_ = receive(in, func(m message) {
-			switch m.Kind {
-			case isBegin:
-				o.begun.Store(true)
-			case isStop:
+			if m.Kind == isStop {
 				o.stopped.Store(true)
 			}
 		})

@@ -139,7 +139,7 @@ const smallBuffer = 4 << 10
 
 // path is a room of the connection's own.
 func (m *mob) path(id int) string {
-	if m.squad.Script == "stalled" {
+	if m.squad.Script == "stalled" || m.squad.Script == "listening" {
 		return stalledPath
 	}
 	return fmt.Sprintf("/chat/%s-%d-%d", m.squad.Script, m.squad.Process, id)

@@ -19,6 +19,10 @@ var scripts = map[string]func(*mob) script{
 	"flood":     newFlood,
 	"fragments": newFragments,
 	"bombs":     newBombs,
+	// Members that do nothing but read: in rooms of their own, and in the one
+	// that is talked in.
+	"idle":      func(*mob) script { return plain{} },
+	"listening": func(*mob) script { return plain{} },
 }
 
 // stalledPath is the room in which some members do not read.

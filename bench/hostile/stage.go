@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/netip"
 	"time"
 
 	"throng/bench/clock"
@@ -18,8 +19,9 @@ import (
 
 // Stage is where attacks take place.
 type Stage struct {
-	// Start starts a fresh server with more options on its command line.
-	Start func(ctx context.Context, options string) (*Server, error)
+	// Start starts a fresh server with more options at the end of its command
+	// line, at an address or, if that is the zero one, on loopback.
+	Start func(ctx context.Context, at netip.AddrPort, options string) (*Server, error)
 	// Calm is how long the pairs talk before an attack.
 	Calm time.Duration
 	// Log takes a line now and then for whoever waits.
@@ -89,7 +91,7 @@ func (s *Server) room() *load.Config {
 
 // Make makes one attack.
 func (s *Stage) Make(ctx context.Context, a *Attack) (o *Outcome, err error) {
-	server, err := s.Start(ctx, baseOptions+a.Options)
+	server, err := s.Start(ctx, netip.AddrPort{}, baseOptions+a.Options)
 	if err != nil {
 		return nil, err
 	}

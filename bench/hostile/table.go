@@ -19,11 +19,24 @@ const (
 
 // Verdict is the worst of what the rules found.
 func (o *Outcome) Verdict() string {
+	if o.skipped() != "" {
+		return Skipped
+	}
+	return verdict(o.Findings())
+}
+
+// Verdict is the worst of what was found.
+func (t *Trial) Verdict() string {
+	if t.Skipped != "" {
+		return Skipped
+	}
+	return verdict(t.Found)
+}
+
+func verdict(found []Finding) string {
 	verdict := Passed
-	for _, f := range o.Findings() {
+	for _, f := range found {
 		switch {
-		case strings.HasPrefix(f.Text, "skipped"):
-			return Skipped
 		case !f.OK && f.Unclear && verdict == Passed:
 			verdict = Unclear
 		case !f.OK && !f.Unclear:
@@ -104,21 +117,51 @@ func Markdown(outcomes []*Outcome) string {
 
 // lines say what each rule found, and what else there is to know.
 func (o *Outcome) lines() (lines []string) {
+	if why := o.skipped(); why != "" {
+		return []string{"skipped: " + why}
+	}
 	for _, f := range o.Findings() {
-		mark := ""
-		switch {
-		case !f.OK && f.Unclear:
-			mark = "UNCLEAR: "
-		case !f.OK:
-			mark = "FAIL: "
-		}
-		lines = append(lines, mark+f.Text)
+		lines = append(lines, f.String())
 	}
 	d := o.total()
 	lines = append(lines, fmt.Sprintf("%.0f s; the server used %.0f %% of its core, the attackers %.0f %% of theirs", o.Lasted.Seconds(),
 		100*o.CPUShare, 100*d.CPU.Seconds()/o.Lasted.Seconds()))
 	if why := o.limit(); why != "" {
 		lines = append(lines, "the machine was a limit: "+why)
+	}
+	return lines
+}
+
+// FaultsText writes what became of faults for a terminal.
+func FaultsText(w io.Writer, trials []*Trial) error {
+	for _, t := range trials {
+		if _, err := fmt.Fprintf(w, "%-16s %-8s %s\n", t.Fault.Name, t.Verdict(), t.Fault.Title); err != nil {
+			return err
+		}
+		for _, line := range t.lines() {
+			fmt.Fprintf(w, "  %s\n", line)
+		}
+	}
+	return nil
+}
+
+// FaultsMarkdown is the same for a document.
+func FaultsMarkdown(trials []*Trial) string {
+	var b strings.Builder
+	b.WriteString("| fault | what was found | verdict |\n| --- | --- | --- |\n")
+	for _, t := range trials {
+		fmt.Fprintf(&b, "| **%s**: %s | %s | %s |\n", t.Fault.Name, t.Fault.Title, strings.Join(t.lines(), "; "), t.Verdict())
+	}
+	return b.String()
+}
+
+// lines say what was found.
+func (t *Trial) lines() (lines []string) {
+	if t.Skipped != "" {
+		return []string{"skipped: " + t.Skipped}
+	}
+	for _, f := range t.Found {
+		lines = append(lines, f.String())
 	}
 	return lines
 }

@@ -13,6 +13,7 @@ import (
 // order is what a process of the leader's finds in its environment.
 type order struct {
 	Load  *load.Config `json:",omitempty"` // honest members
+	Again bool         `json:",omitempty"` // who come back when the server drops them
 	Squad *Squad       `json:",omitempty"` // attackers
 }
 
@@ -36,6 +37,9 @@ func Work(environ string) error {
 	var o order
 	if err := json.Unmarshal([]byte(environ), &o); err != nil {
 		return fmt.Errorf("%s is not understood: %w", crew.Environ, err)
+	}
+	if o.Again {
+		o.Load.Act = &load.Comeback{}
 	}
 	if o.Load != nil {
 		return crew.Work(*o.Load, os.Stdin, os.Stdout)
