@@ -64,8 +64,8 @@ func (o *Outcome) Findings() []Finding {
 	for _, r := range o.Attack.rules {
 		found = append(found, r(o, d))
 	}
-	if o.Stray != "" {
-		found = append(found, Finding{Text: "the server ended by itself:" + o.Stray})
+	if o.Stray != nil {
+		found = append(found, Finding{Text: o.Stray.Error()})
 	}
 	return found
 }

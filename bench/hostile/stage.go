@@ -46,7 +46,7 @@ type Outcome struct {
 	Lasted   time.Duration // the attack
 	Waited   float64       // share of the time for which others had the server's core
 	CPUShare float64       // of a core that the server used
-	Stray    string        // how the server ended by itself, if it did
+	Stray    error         // how the server ended by itself, if it did
 	Ordinary bool          // the pairs did not go in front of the attackers
 }
 
@@ -105,17 +105,12 @@ func (s *Stage) Make(ctx context.Context, a *Attack) (o *Outcome, err error) {
 		return nil, err
 	}
 	if err := s.fight(ctx, server, o); err != nil {
-		if server.Process.Exited() {
-			err = fmt.Errorf("%w; the server ended by itself:%s", err, server.Process.Output())
-		}
-		return nil, err
+		return nil, errors.Join(err, server.Process.Ended(true))
 	}
 	if o.After, err = server.settled(ctx, o.Before); err != nil {
 		return nil, err
 	}
-	if server.Process.Exited() {
-		o.Stray = server.Process.Output()
-	}
+	o.Stray = server.Process.Ended(false)
 	o.Ordinary = s.ordinary
 	return o, nil
 }

@@ -69,6 +69,12 @@ func (c *Comeback) settled(r *Run) bool {
 	return c.lost == 0
 }
 
+func (c *Comeback) end(r *Run) {
+	for range c.retry {
+		r.failed.add(errUnopened)
+	}
+}
+
 func (c *Comeback) tell(part *Part) {
 	if c.recovery != nil {
 		part.Recovery = &latency.Histogram{Histogram: c.recovery}

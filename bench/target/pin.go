@@ -74,7 +74,7 @@ func OnCore(core int, f func() error) error {
 }
 
 // InFront calls f with the least of the priorities that go before all ordinary
-// ones. A process that f starts keeps it: what it measures does not depend on
+// ones; its threads take turns there. A process that f starts keeps it: what it measures does not depend on
 // who else wants its core, as long as it leaves enough of it. It reports whether
 // the kernel allows that, which takes CAP_SYS_NICE.
 func InFront(f func() error) (allowed bool, err error) {
@@ -84,7 +84,7 @@ func InFront(f func() error) (allowed bool, err error) {
 	if err != nil {
 		return false, f()
 	}
-	first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+	first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
 	allowed = unix.SchedSetAttr(0, &first, 0) == nil
 	err = f()
 	if allowed {
