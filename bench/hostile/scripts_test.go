@@ -112,7 +112,7 @@ func TestChurnResetsAtEveryStage(t *testing.T) {
 	t.Cleanup(server.Stop)
 	forever, _ := io.Pipe()
 	d := toil(t, Squad{Script: "churn", Processes: churnCycles / 500, Conns: 10}, u.Host, forever)
-	if d.Done != 500 || d.Opened == 0 || d.Opened > 200 || d.Most != 10 {
+	if d.Done < 500 || d.Done > 510 || d.Opened == 0 || d.Opened > 210 || d.Most != 10 {
 		t.Errorf("%+v", d)
 	}
 }

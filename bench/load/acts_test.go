@@ -184,6 +184,7 @@ func TestStopWaitsForWhatIsUnderWay(t *testing.T) {
 		}
 		config := start(t, server)
 		config.Messages, config.Duration, config.Patience = 0, time.Hour, 300*time.Millisecond
+		config.Window, config.Rate = 0, 1000
 		r, err := load.New(config)
 		if err != nil {
 			t.Fatal(err)
@@ -196,6 +197,9 @@ func TestStopWaitsForWhatIsUnderWay(t *testing.T) {
 		p := &result.Proof
 		if lossy != (p.Missing > 0) || lossy && p.Missing != p.Sent || p.Received == 0 || result.CutShort != "" {
 			t.Errorf("lossy %v: sent %d, received %d, missing %d, cut short %q", lossy, p.Sent, p.Received, p.Missing, result.CutShort)
+		}
+		if n := result.Delivery.LateSends; n > 1e6 { // an hour has 3.6 million
+			t.Errorf("%d messages that were due after the end were late", n)
 		}
 	}
 }
