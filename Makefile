@@ -4,7 +4,7 @@ GO         ?= go
 FUZZTIME   ?= 60s
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test lint race fuzz bench microbench tools
+.PHONY: run build test lint race fuzz bench hostile soak microbench tools
 
 run: ## the server and its page, on :8080
 	$(GO) run .
@@ -35,6 +35,12 @@ fuzz: ## each fuzz target for FUZZTIME
 
 bench: ## Throng beside other servers, on this machine: docs/benchmarks.md and its pictures, in under ten minutes
 	$(GO) run ./bench standard --docs docs/benchmarks.md
+
+hostile: ## attacks while honest pairs talk, in half an hour: the table of docs/reliability.md
+	$(GO) run ./bench hostile --docs docs/reliability.md
+
+soak: ## stopped processes, full disks, kill -9, lossy and cut links, in five minutes: the other table there
+	$(GO) run ./bench faults --docs docs/reliability.md
 
 microbench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...

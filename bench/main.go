@@ -17,6 +17,7 @@
 //	crew     several client processes as one
 //	report   the result, for people and for programs
 //	versus   several servers beside each other
+//	hostile  attacks, and what they do to honest pairs
 //	picture  plots of all that
 package main
 
@@ -79,6 +80,8 @@ var cli struct {
 	Peers    peersCommand    `cmd:"" help:"Throng and chat servers on other libraries beside each other."`
 	Standard standardCommand `cmd:"" help:"The standard set: measures everything that docs/benchmarks.md says."`
 	Compare  compareCommand  `cmd:"" help:"Ratios of two runs, with their noise."`
+	Hostile  hostileCommand  `cmd:"" help:"Attacks, while honest pairs talk: what it does to them and to the server."`
+	Faults   faultsCommand   `cmd:"" help:"Stopped processes, full disks, kill -9, lossy and cut links: what becomes of those who talk."`
 	Floor    floorCommand    `cmd:"" help:"What the machine itself allows, without a server."`
 }
 
@@ -92,7 +95,8 @@ func main() {
 			"Exit codes: 0 passed, 1 the run could not be made, 99 the server did not keep its promises or a --fail-if holds, "+
 			"130 interrupted (Ctrl-C), 143 terminated: what was measured until then is shown."),
 		kong.Vars{"duration": defaultDuration.String(), "stamp": strconv.Itoa(proof.StampBytes),
-			"servers": strings.Join(serverNames(), ", "), "scenarios": strings.Join(scenarioNames(), ", ")},
+			"servers": strings.Join(serverNames(), ", "), "scenarios": strings.Join(scenarioNames(), ", "),
+			"attacks": strings.Join(attackNames(), ", "), "faults": strings.Join(faultNames(), ", ")},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	parsed, err := parser.Parse(os.Args[1:])

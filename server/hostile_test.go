@@ -8,9 +8,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/gobwas/ws"
 
+	"throng/frame"
 	"throng/poller"
 	"throng/server"
 )
@@ -79,6 +81,38 @@ func small(x *fixture, send int) *client {
 	must(x, err)
 	x.Cleanup(func() { conn.Close() })
 	return &client{TB: x.TB, Conn: conn}
+}
+
+// What the kernel holds for a peer that does not read is bounded, however large the
+// window that the peer has offered, and however much is written at once.
+func TestKernelMemoryOfStalledPeers(t *testing.T) {
+	const limit = 64 << 10
+	for _, size := range []int{100, 4 << 10, 20 << 10, 60 << 10} {
+		x := start(t, setup{})
+		c := x.connect() // its window is what the kernel gives
+		room := frame.Append(nil, ws.OpText, make([]byte, size))
+		on(t, c.at, func(conn *server.Conn) {
+			for conn.WriteFrames(room) > 0 {
+			}
+		})
+		if held := x.kernelMemory(c); held == 0 || held > limit {
+			t.Errorf("frames of %d bytes: the kernel holds %d bytes, at most %d", size, held, limit)
+		}
+	}
+}
+
+// kernelMemory is what the kernel holds on the server's socket, as ss -m shows it:
+// received, set aside, and queued for sending.
+func (x *fixture) kernelMemory(c *client) int {
+	x.Helper()
+	const soMeminfo = 55
+	var info [9]uint32
+	size := uint32(unsafe.Sizeof(info))
+	if _, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(c.fd), syscall.SOL_SOCKET, soMeminfo,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0); errno != 0 {
+		x.Fatal(errno)
+	}
+	return int(info[0] + info[4] + info[5])
 }
 
 // One that floods stands in the worker's queue once, however many edges come

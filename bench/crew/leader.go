@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -77,21 +78,9 @@ func Lead(ctx context.Context, environ []string, onSample func(report.Sample)) (
 
 // hire starts one member.
 func (l *leader) hire(i int, environ string) error {
-	command := exec.Command("/proc/self/exe", os.Args[1:]...)
-	command.Env = append(os.Environ(), Environ+"="+environ)
-	command.Stderr = os.Stderr
-	// Of its own group, because Ctrl-C is for the leader to pass on.
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	in, err := command.StdinPipe()
+	command, in, out, err := start(environ)
 	if err != nil {
-		return fmt.Errorf("client process: %w", err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("client process: %w", err)
-	}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("client process: %w", err)
+		return err
 	}
 	l.processes = append(l.processes, command)
 	to := make(chan message, unheard)
@@ -109,6 +98,27 @@ func (l *leader) hire(i int, environ string) error {
 		l.events <- event{from: i, closed: true, err: err}
 	}()
 	return nil
+}
+
+// start makes a copy of this program that finds environ in Environ.
+func start(environ string) (command *exec.Cmd, in io.Writer, out io.Reader, err error) {
+	command = exec.Command("/proc/self/exe", os.Args[1:]...)
+	command.Env = append(os.Environ(), Environ+"="+environ)
+	command.Stderr = os.Stderr
+	// Of its own group, because Ctrl-C is for the leader to pass on.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	in, err = command.StdinPipe()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("client process: %w", err)
+	}
+	out, err = command.StdoutPipe()
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("client process: %w", err)
+	}
+	if err := command.Start(); err != nil {
+		return nil, nil, nil, fmt.Errorf("client process: %w", err)
+	}
+	return command, in, out, nil
 }
 
 // follow serves the members until all have ended, or the first problem's

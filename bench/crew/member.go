@@ -34,6 +34,8 @@ func Work(config load.Config, in io.Reader, out io.Writer) error {
 				m.totals.Store(&got.Counts)
 			case isLimit:
 				m.halted.Store(true)
+			case isStop:
+				run.Stop()
 			case isCut:
 				run.Cut(got.Text)
 			}

@@ -22,6 +22,8 @@ const (
 	isError  = "error"
 	isCut    = "cut"
 	isLimit  = "limit"
+	isStop   = "stop"
+	isReport = "report"
 )
 
 // message is one line, in either direction, with what its kind needs.
@@ -32,6 +34,8 @@ type message struct {
 	Text   string         `json:"text,omitempty"`   // error, cut
 	Sample *report.Sample `json:"sample,omitempty"`
 	Part   *load.Part     `json:"part,omitempty"`
+	// Report is what a task found out, in a form of its own.
+	Report json.RawMessage `json:"report,omitempty"`
 }
 
 // maxLineBytes bounds a line; the longest is a Part with hours of samples.

@@ -137,3 +137,70 @@ func TestTheAnswerNamesTheErrorOfAFailedRun(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Members that a server drops come back all together, and owe nothing for what was
+// under way.
+func TestComebackAccusesNoHonestServer(t *testing.T) {
+	t.Parallel()
+	server := &liar.Server{Hang: func(member int) int {
+		if member == 3 { // of the first lot
+			return 40
+		}
+		return 0
+	}}
+	config := start(t, server)
+	config.Act = &load.Comeback{}
+	config.Messages, config.Duration = 0, time.Hour
+	r, err := load.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.OnSample = func(s report.Sample) {
+		if server.Joined() == 2*members && s.Open == members && s.Received > 0 {
+			r.Stop()
+		}
+	}
+	if err := r.Go(); err != nil {
+		t.Fatal(err)
+	}
+	result := load.Combine([]*load.Part{r.Part()})
+	clean(t, &result.Proof)
+	if result.Storm == nil || result.Storm.Rounds != 1 || result.Connect.Opened != 2*members || result.CutShort != "" {
+		t.Errorf("recovered %+v, %d opened, cut short %q", result.Storm, result.Connect.Opened, result.CutShort)
+	}
+}
+
+// A run that is stopped owes what it has sent: it is not a run that was cut.
+func TestStopWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	for _, lossy := range []bool{false, true} {
+		server := &liar.Server{}
+		if lossy {
+			server.Lie = func(d liar.Delivery) [][]byte {
+				if d.Member == 3 {
+					return nil // nothing at all, until the end
+				}
+				return [][]byte{d.Frame}
+			}
+		}
+		config := start(t, server)
+		config.Messages, config.Duration, config.Patience = 0, time.Hour, 300*time.Millisecond
+		config.Window, config.Rate = 0, 1000
+		r, err := load.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.OnSample = func(report.Sample) { r.Stop() }
+		if err := r.Go(); err != nil {
+			t.Fatal(err)
+		}
+		result := load.Combine([]*load.Part{r.Part()})
+		p := &result.Proof
+		if lossy != (p.Missing > 0) || lossy && p.Missing != p.Sent || p.Received == 0 || result.CutShort != "" {
+			t.Errorf("lossy %v: sent %d, received %d, missing %d, cut short %q", lossy, p.Sent, p.Received, p.Missing, result.CutShort)
+		}
+		if n := result.Delivery.LateSends; n > 1e6 { // an hour has 3.6 million
+			t.Errorf("%d messages that were due after the end were late", n)
+		}
+	}
+}

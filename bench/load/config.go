@@ -109,7 +109,7 @@ func (c *Config) sharing(room int) int {
 // them somebody else to the server.
 func (c *Config) returning() bool {
 	switch c.Act.(type) {
-	case *Churn:
+	case *Churn, *Comeback:
 		return true
 	case *Storm:
 		return !c.resumes()

@@ -40,6 +40,9 @@ func (r *Run) tick() {
 			r.measure()
 		}
 	case measuring:
+		if r.enough.Load() {
+			r.ends = min(r.ends, r.now) // what was due later is not late
+		}
 		if r.now >= r.ends || r.said() {
 			r.drain()
 		}

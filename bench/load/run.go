@@ -86,6 +86,7 @@ type Run struct {
 	errs         error
 	overdue      string // what was not waited for any longer
 	cut          atomic.Pointer[string]
+	enough       atomic.Bool
 
 	// OnSample is called each second with what happened in it.
 	OnSample func(report.Sample)
@@ -176,6 +177,10 @@ func (r *Run) Go() error {
 
 // Cut ends the run before its time; it may be called from any goroutine.
 func (r *Run) Cut(why string) { r.cut.CompareAndSwap(nil, &why) }
+
+// Stop ends the sending as if its time were over; what is under way is still
+// waited for, and its absence counts. It may be called from any goroutine.
+func (r *Run) Stop() { r.enough.Store(true) }
 
 // Turn does what is due.
 func (r *Run) Turn(now int64) (wait time.Duration, end bool) {

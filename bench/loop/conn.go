@@ -113,22 +113,30 @@ func (l *Loop) writable(id int, c *conn) bool {
 			return false
 		}
 		key := wire.Key(l.config.Random(), l.config.Random())
-		request := wire.AppendRequest(nil, l.config.Host, l.config.Path(id), key, l.config.Terms)
-		c.state, c.extra.key, c.extra.out = upgrading, key, request
+		c.state, c.extra.key, c.extra.out = upgrading, key, l.config.Request(id, key)
 		l.watch(id, c, unix.EPOLLIN)
 	}
 	if c.extra == nil || len(c.extra.out) == 0 {
 		return true
 	}
-	stuck := c.extra.out
+	n, err := write(int(c.fd), c.extra.out)
+	if err != nil && err != unix.EAGAIN {
+		l.fail(id, fmt.Errorf("write: %w", err))
+		return false
+	}
+	if c.extra.out = c.extra.out[n:]; len(c.extra.out) > 0 {
+		l.watch(id, c, c.mask|unix.EPOLLOUT)
+		return true
+	}
 	c.extra.out = nil
-	return l.send(id, c, stuck)
+	l.watch(id, c, c.mask&^unix.EPOLLOUT)
+	return true
 }
 
 // answered gathers the head of the answer and judges it once it is complete.
 func (l *Loop) answered(id int, c *conn, b []byte) {
 	c.extra.in = append(c.extra.in, b...)
-	size, err := wire.ParseResponse(c.extra.in, c.extra.key, l.config.Terms)
+	size, err := l.config.Answer(id, c.extra.in, c.extra.key)
 	var refused *wire.Refused
 	if errors.As(err, &refused) && refused.More && len(c.extra.in) <= wire.MaxHeadBytes {
 		if c.extra.refused == nil {
@@ -167,6 +175,14 @@ func (l *Loop) Send(id int, op wire.Opcode, payload []byte) {
 func (l *Loop) SendFrames(id int, frames []byte) {
 	if c := &l.conns[id]; c.state == open {
 		l.send(id, c, frames)
+	}
+}
+
+// SendRaw sends bytes on a connection that may still be upgrading: parts of a
+// request, or of anything else.
+func (l *Loop) SendRaw(id int, b []byte) {
+	if c := &l.conns[id]; c.state == upgrading || c.state == open {
+		l.send(id, c, b)
 	}
 }
 

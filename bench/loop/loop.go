@@ -56,6 +56,12 @@ type Config struct {
 	HandshakeTimeout time.Duration           // for connect, request and answer together
 	Random           func() uint64           // keys and masks
 	Capacity         int                     // connection numbers are below it
+
+	// For those who do not keep to the protocol. Request is what a connection
+	// sends first instead of an upgrade request with that key: perhaps nothing.
+	// Answer judges the head of what comes back, as wire.ParseResponse does.
+	Request func(id int, key string) []byte
+	Answer  func(id int, head []byte, key string) (size int, err error)
 }
 
 // Loop is the event loop. Make it with New.
@@ -77,6 +83,16 @@ func New(config Config, handler Handler) (*Loop, error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	if config.Request == nil {
+		config.Request = func(id int, key string) []byte {
+			return wire.AppendRequest(nil, config.Host, config.Path(id), key, config.Terms)
+		}
+	}
+	if config.Answer == nil {
+		config.Answer = func(_ int, head []byte, key string) (int, error) {
+			return wire.ParseResponse(head, key, config.Terms)
+		}
 	}
 	l := &Loop{config: config, handler: handler, poll: poll,
 		conns:  make([]conn, config.Capacity),

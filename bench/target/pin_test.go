@@ -93,3 +93,30 @@ func TestWaitingIsRead(t *testing.T) {
 		t.Errorf("no process waited %s", w)
 	}
 }
+
+// A process that is started in front of others stays there, and who started it
+// does not.
+func TestInFront(t *testing.T) {
+	policy := func() (text string, err error) {
+		out, err := exec.Command("cat", "/proc/self/stat").Output()
+		if err != nil {
+			return "", err
+		}
+		_, rest, _ := strings.Cut(string(out), ") ")
+		return strings.Fields(rest)[41-3], nil // proc_pid_stat(5): 2 is SCHED_RR
+	}
+	var inside string
+	allowed, err := target.InFront(func() (err error) {
+		inside, err = policy()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[bool]string{true: "2", false: "0"}[allowed]; inside != want {
+		t.Errorf("policy %s, allowed %v", inside, allowed)
+	}
+	if after, err := policy(); err != nil || after != "0" {
+		t.Errorf("afterwards %s, %v", after, err)
+	}
+}

@@ -235,3 +235,56 @@ func TestEnvironmentIsFilled(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 }
+
+// The runtime of a Go server tells its goroutines and what is left after a
+// collection.
+func TestReadRuntime(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	kept := make([]byte, 32<<20)
+	before, err := target.ReadRuntime(t.Context(), server.URL)
+	if err != nil || before.Goroutines < 2 || before.HeapLive < int64(len(kept)) {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	runtime.KeepAlive(kept)
+	kept = nil
+	if after, err := target.ReadRuntime(t.Context(), server.URL); err != nil || after.HeapLive > before.HeapLive-16<<20 {
+		t.Errorf("%+v, then %+v, %v", before, after, err)
+	}
+	bare := httptest.NewServer(http.NotFoundHandler())
+	defer bare.Close()
+	if r, err := target.ReadRuntime(t.Context(), bare.URL); err == nil {
+		t.Errorf("a server without profiles has %+v", r)
+	}
+}
+
+// The kernel tells what it holds for the sockets of a port.
+func TestMeasureSockets(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	if _, err := client.Write(make([]byte, 20_000)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := target.MeasureSockets(t.Context(), listener.Addr().(*net.TCPAddr).AddrPort().Port())
+	if errors.Is(err, target.ErrNoTool) {
+		t.Skip(err)
+	}
+	if err != nil || s.Count != 1 || s.Sum < 20_000 || s.Largest != s.Sum {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
