@@ -52,6 +52,8 @@ type Server struct {
 	Deflate bool
 	// Refuse says which messages of throng.v1, by id, are to be said again later.
 	Refuse func(id string) bool
+	// Lose says which are not heard at all.
+	Lose func(id string) bool
 
 	mu      sync.Mutex
 	room    room

@@ -68,6 +68,9 @@ func (s *Server) say(m *member, request []byte) {
 		m.out <- object(`{"t":"error","id":"%s","code":"rate_limited","message":"slower","retry_ms":1}`, q.ID)
 		return
 	}
+	if s.Lose != nil && s.Lose(q.ID) {
+		return
+	}
 	n := len(s.room.log)
 	frame := object(`{"t":"msg","seq":%d,"prev":%d,"ts":1,"room":"lobby","from":{"id":"%s","nick":"%[3]s"},"text":"%s","id":"%s"}`,
 		n+1, n, m.who, q.Text, q.ID)

@@ -220,7 +220,7 @@ func (r *Run) resume() {
 // full of them, so that a lossy server is measured on instead of waited for.
 func (r *Run) unstick() {
 	r.setChance()
-	if r.config.Window == 0 || r.held {
+	if r.config.Window == 0 || r.held || r.config.resumes() { // there it is said again after the next storm
 		return
 	}
 	for _, s := range r.order {
@@ -235,7 +235,7 @@ func (r *Run) unstick() {
 // there is such a number.
 func (r *Run) said() bool {
 	for _, s := range r.order {
-		if r.standings[s.id] == present && s.next < int64(r.config.Messages) {
+		if st := r.standings[s.id]; (st == present || st == dropped) && s.next < int64(r.config.Messages) {
 			return false
 		}
 	}

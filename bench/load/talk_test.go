@@ -108,3 +108,21 @@ func TestStormsResume(t *testing.T) {
 		})
 	}
 }
+
+// What the server has not heard when the connection is cut is said again.
+func TestWhatWasLostInAStormIsSaidAgain(t *testing.T) {
+	t.Parallel()
+	lost := false
+	config := start(t, &liar.Server{Lose: func(string) bool {
+		first := !lost
+		lost = true
+		return first
+	}})
+	config.Subprotocol, config.Patience = v1.Name, 300*time.Millisecond
+	config.Window, config.Act = 1, &load.Storm{Calm: 20 * time.Millisecond}
+	p := run(t, config).Proof
+	clean(t, &p)
+	if p.Received != due {
+		t.Errorf("%d received, want %d", p.Received, due)
+	}
+}
