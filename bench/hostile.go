@@ -50,17 +50,22 @@ func (c *hostileCommand) Run(ctx context.Context) error {
 	stage := &hostile.Stage{Start: ground.start, Calm: c.Calm, Log: os.Stderr}
 	var outcomes []*hostile.Outcome
 	var verdicts []string
+	var problem error
 	for i := range attacks {
 		attacks[i].Adapt(ground.help)
 		o, err := stage.Make(ctx, &attacks[i])
 		if err != nil {
-			return fmt.Errorf("%s: %w", attacks[i].Name, err)
+			problem = errors.Join(problem, fmt.Errorf("%s: %w", attacks[i].Name, err))
+			if ctx.Err() != nil {
+				break
+			}
+			continue // what the others show is not to be lost
 		}
 		outcomes, verdicts = append(outcomes, o), append(verdicts, o.Verdict())
 		fmt.Fprintf(os.Stderr, "%s: %s\n", attacks[i].Name, o.Verdict())
 	}
-	if err := hostile.Text(os.Stdout, outcomes); err != nil {
-		return err
+	if err := errors.Join(hostile.Text(os.Stdout, outcomes), problem); err != nil {
+		return err // and a document is left as it is
 	}
 	content := machine(&ground.environment, ground.pinned) + "\n\n" + hostile.Markdown(outcomes)
 	if err := c.publish(document, hostileBlock, content); err != nil {
@@ -97,16 +102,21 @@ func (c *faultsCommand) Run(ctx context.Context) error {
 	stage := &hostile.Stage{Start: ground.start, Log: os.Stderr}
 	var trials []*hostile.Trial
 	var verdicts []string
+	var problem error
 	for i := range faults {
 		t, err := stage.Try(ctx, &faults[i])
 		if err != nil {
-			return fmt.Errorf("%s: %w", faults[i].Name, err)
+			problem = errors.Join(problem, fmt.Errorf("%s: %w", faults[i].Name, err))
+			if ctx.Err() != nil {
+				break
+			}
+			continue // what the others show is not to be lost
 		}
 		trials, verdicts = append(trials, t), append(verdicts, t.Verdict())
 		fmt.Fprintf(os.Stderr, "%s: %s\n", faults[i].Name, t.Verdict())
 	}
-	if err := hostile.FaultsText(os.Stdout, trials); err != nil {
-		return err
+	if err := errors.Join(hostile.FaultsText(os.Stdout, trials), problem); err != nil {
+		return err // and a document is left as it is
 	}
 	content := machine(&ground.environment, ground.pinned) + "\n\n" + hostile.FaultsMarkdown(trials)
 	if err := c.publish(document, faultsBlock, content); err != nil {

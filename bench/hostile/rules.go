@@ -123,13 +123,11 @@ func (o *Outcome) limit() string {
 	return ""
 }
 
-// allThere demands that the attack was as large as it should be.
-func allThere(o *Outcome, d *Deeds) Finding {
-	want := 0
-	for _, force := range o.Attack.Squads {
-		want += force.Processes * force.Conns
+// there demands that the attack was as large as it should be.
+func there(conns int) rule {
+	return func(_ *Outcome, d *Deeds) Finding {
+		return Finding{Text: fmt.Sprintf("%s connections at a time", report.Number(float64(d.Most))), OK: d.Most >= conns}
 	}
-	return Finding{Text: fmt.Sprintf("%s connections at a time", report.Number(float64(d.Most))), OK: d.Most >= want}
 }
 
 // didSomething demands that there was an attack.

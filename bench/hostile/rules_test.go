@@ -47,7 +47,7 @@ func TestRules(t *testing.T) {
 			o.Pairs.Latency.Corrected.P99, o.Waited, o.Pairs.Proof.Missing = int64(time.Second), 0.2, 1
 		}, Failed},
 		{"the server ended", nil, func(o *Outcome) { o.Stray = errors.New("panic") }, Failed},
-		{"too few", allThere, func(o *Outcome) { o.Deeds[0].Most = 9 }, Failed},
+		{"too few", there(10), func(o *Outcome) { o.Deeds[0].Most = 9 }, Failed},
 		{"nothing done", didSomething, func(o *Outcome) { o.Deeds[0].Done = 0 }, Failed},
 		{"a goroutine each", noGoroutines, func(o *Outcome) { o.Peak.Goroutines += 10 }, Failed},
 		{"goroutines not counted", noGoroutines, func(o *Outcome) { o.Peak.Goroutines = 0 }, Failed},

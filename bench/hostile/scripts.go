@@ -176,17 +176,18 @@ func newHalf(*mob) script { return half{} }
 const (
 	halfFrame = 60_000
 	halfBytes = 4 << 10
+	liarEvery = 10 // one of so many declares what cannot be
 )
 
 func (half) opened(m *mob, id int) {
 	m.deeds.Done++
 	switch {
-	case id%10 != 0:
+	case id%liarEvery != 0:
 		frame := wire.Append(nil, wire.Text, uint32(id), make([]byte, halfFrame))
 		n := 1 + id*7%halfBytes
 		m.deeds.Bytes += int64(n)
 		m.loop.SendFrames(id, frame[:n])
-	case id%20 == 0:
+	case id%(2*liarEvery) == 0:
 		m.loop.SendFrames(id, declare(1<<63-1))
 	default:
 		m.loop.SendFrames(id, declare(1<<63|uint64(id)))

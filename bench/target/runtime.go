@@ -13,7 +13,7 @@ import (
 
 // pprofLimit bounds a request for a profile; one that collects garbage first
 // takes a while on a large heap.
-const pprofLimit = 10 * time.Second
+const pprofLimit = 30 * time.Second
 
 // Runtime is what a Go server's runtime says of itself.
 type Runtime struct {
