@@ -31,12 +31,13 @@ func start(t *testing.T, maxMessage int64) *conformance.Target {
 	})
 	return &conformance.Target{
 		Addr: s.Addrs()[0].String(), Kernel: kernel,
-		Connect:    func(int64) (path, prefix string) { return "/", "" },
-		MaxMessage: int(cfg.MaxMessageBytes), MaxFragments: cfg.MaxFragments, MaxHead: 4 << 10, MaxHeaders: 64,
+		Connect:      func(int64) (path, prefix string) { return "/", "" },
+		SmallWindows: true,
+		MaxMessage:   int(cfg.MaxMessageBytes), MaxFragments: cfg.MaxFragments, MaxHead: 4 << 10, MaxHeaders: 64,
 	}
 }
 
-func TestConformance(t *testing.T) { conformance.Run(t, start(t, 64<<10)) }
+func TestConformance(t *testing.T) { conformance.Run(t, start(t, 128<<10)) }
 
 // The largest message of the public suites, in the smallest of their fragments.
 func TestLargeMessages(t *testing.T) { start(t, 16<<20).Large(t, 16<<20, 64) }

@@ -1,5 +1,5 @@
-// Package conformance asks a server everything that RFC 6455 says about one, over
-// TCP. The tests of the chat and of examples/echo run it against themselves.
+// Package conformance asks a server everything that RFC 6455 and RFC 7692 say about
+// one, over TCP. The tests of the chat and of examples/echo run it against themselves.
 //
 // Its one idea: an exchange is bytes that a client sends, the messages that come
 // back, and the close code with which it ends. Whoever writes one says nothing
@@ -42,6 +42,9 @@ type Target struct {
 	// Apart: pongs and messages go different ways in the server. Each kind keeps its
 	// order; a close may overtake messages.
 	Apart bool
+	// SmallWindows: a message that fits in the window comes back compressed, however
+	// small that is. Else only with the window that every inflater has.
+	SmallWindows bool
 
 	MaxMessage, MaxFragments int // limits of the server: bytes, frames
 	MaxHead, MaxHeaders      int // of a request: bytes, lines
@@ -64,6 +67,8 @@ func Run(t *testing.T, target *Target) {
 	}{
 		{"Framing", framing}, {"Lengths", lengths}, {"Masks", masks}, {"Fragments", fragments}, {"Control", control},
 		{"Closing", closings}, {"ValidText", validText}, {"InvalidText", invalidText}, {"Limits", limits},
+		{"Agreed", agreements}, {"Packed", packed}, {"PackedFragments", packedFragments}, {"ReservedBits", reservedBits},
+		{"PackedText", packedText}, {"PackedLimits", packedLimits}, {"Corrupt", corrupt},
 	} {
 		t.Run(chapter.name, func(t *testing.T) {
 			exchanges := chapter.make(target)
@@ -92,7 +97,13 @@ func few[T any](all []T) (some []T) {
 
 // exchange is what a client sends after its request, and what the server does.
 type exchange struct {
-	name string
+	name  string
+	offer string // of extensions, in the request; "": none
+	// window is what the answer agrees to: messages compressed with no more than so
+	// many bits of window. 0: no extension. It repeats a number that was offered.
+	window   int
+	repeated bool
+
 	send []byte
 	want []message // what comes back, in order
 	code int       // with which the server ends it; noCode: without one; 0: it goes on
@@ -107,6 +118,7 @@ type exchange struct {
 type message struct {
 	op      byte
 	payload string
+	packed  bool // it came compressed; in want: worked out for each server
 }
 
 // noCode stands for a close frame without a code (RFC 6455 7.1.5).
@@ -181,7 +193,7 @@ func (target *Target) play(x exchange, how delivery) error {
 		return err
 	}
 	defer c.Close()
-	head := request(path)
+	head := request(path, x.offer)
 	send := slices.Concat([]byte(head), x.send)
 	ends := how(x.name, len(head), len(x.send))
 	if x.code != 0 && !x.early && len(ends) == 1 {
@@ -190,7 +202,7 @@ func (target *Target) play(x exchange, how delivery) error {
 		ends[0] = len(send)
 	}
 	c.deliver(send, ends)
-	if err := c.accepted(); err != nil {
+	if err := c.accepted(x); err != nil {
 		return err
 	}
 	if x.code == 0 {
@@ -198,7 +210,7 @@ func (target *Target) play(x exchange, how delivery) error {
 	}
 	got, code, err := c.untilClose()
 	if err != nil {
-		return fmt.Errorf("%w, after %.200q", err, got)
+		return fmt.Errorf("%w, after %s", err, brief(got))
 	}
 	if code != x.code {
 		return fmt.Errorf("closed with %d, want %d", code, x.code)
@@ -225,6 +237,9 @@ func (target *Target) own(x exchange, prefix string) exchange {
 			return x
 		case m.op == text:
 			x.want[i].payload = prefix + m.payload
+			fallthrough
+		case m.op == binary:
+			x.want[i].packed = target.packs(x.window, x.want[i].payload)
 		}
 	}
 	return x
@@ -240,7 +255,7 @@ func (target *Target) goOn(c *client, x exchange) error {
 			err = fmt.Errorf("closed with %x", f.payload)
 		}
 		if err != nil {
-			return fmt.Errorf("%w, after %.200q", err, got)
+			return fmt.Errorf("%w, after %s", err, brief(got))
 		}
 		got = append(got, f)
 	}
@@ -250,7 +265,7 @@ func (target *Target) goOn(c *client, x exchange) error {
 	c.deliver(masked(fin|closing, "\x0f\xa0"), nil)
 	rest, code, err := c.untilClose()
 	if err != nil || code != 4000 || len(rest) > 0 {
-		return fmt.Errorf("a close with 4000 was answered %.200q, %d, %v", rest, code, err)
+		return fmt.Errorf("a close with 4000 was answered %s, %d, %v", brief(rest), code, err)
 	}
 	return c.end()
 }
@@ -284,7 +299,11 @@ func only(all []message, keep func(message) bool) (some []message) {
 func brief(all []message) string {
 	var b bytes.Buffer
 	for _, m := range all[:min(len(all), 8)] {
-		fmt.Fprintf(&b, " %x:%.60q(%d)", m.op, m.payload, len(m.payload))
+		packed := ""
+		if m.packed {
+			packed = ", compressed"
+		}
+		fmt.Fprintf(&b, " %x:%.60q(%d%s)", m.op, m.payload, len(m.payload), packed)
 	}
 	return fmt.Sprintf("%d:%s", len(all), b.String())
 }

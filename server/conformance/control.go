@@ -12,24 +12,24 @@ func control(*Target) (all []exchange) {
 	bytes := strings.Repeat("\x00\xff\xfe\x80abc\n", 16)
 	for n := range 126 {
 		for _, payload := range []string{pattern(n), bytes[:n]} {
-			all = append(all, exchange{name: fmt.Sprintf("ping of %d bytes", n), send: masked(fin|ping, payload), want: []message{{pong, payload}}})
+			all = append(all, exchange{name: fmt.Sprintf("ping of %d bytes", n), send: masked(fin|ping, payload), want: []message{{op: pong, payload: payload}}})
 		}
 		all = append(all, exchange{
 			name: fmt.Sprintf("pong of %d bytes", n),
-			send: slices.Concat(masked(fin|pong, bytes[:n]), masked(fin|text, "on")), want: []message{{text, "on"}},
+			send: slices.Concat(masked(fin|pong, bytes[:n]), masked(fin|text, "on")), want: []message{{op: text, payload: "on"}},
 		})
 	}
 	many := exchange{name: "many pings, pongs and messages"}
 	for i := range 60 {
 		payload := fmt.Sprint(i)
 		many.send = slices.Concat(many.send, masked(fin|ping, payload), masked(fin|pong, payload), masked(fin|text, payload))
-		many.want = append(many.want, message{pong, payload}, message{text, payload})
+		many.want = append(many.want, message{op: pong, payload: payload}, message{op: text, payload: payload})
 	}
 	return append(all, many,
 		exchange{name: "ping of 126 bytes", send: masked(fin|ping, pattern(126)), code: 1002},
 		exchange{name: "pong of 65,536 bytes", send: header(fin|pong, true, 64, 65536, key), code: 1002, early: true},
 		exchange{name: "ping, then half a message", send: slices.Concat(masked(fin|ping, "a"), masked(text, "b"), masked(fin|ping, "c"), masked(fin|cont, "d")),
-			want: []message{{pong, "a"}, {pong, "c"}, {text, "bd"}}},
+			want: []message{{op: pong, payload: "a"}, {op: pong, payload: "c"}, {op: text, payload: "bd"}}},
 	)
 }
 

@@ -42,7 +42,7 @@ func sequenceOf(sequence []byte) exchange {
 		x.send = append(x.send, masked(first, payload)...)
 		switch kind := first &^ fin; {
 		case kind == ping:
-			x.want = append(x.want, message{pong, payload})
+			x.want = append(x.want, message{op: pong, payload: payload})
 			continue
 		case kind == pong:
 			continue
@@ -53,13 +53,13 @@ func sequenceOf(sequence []byte) exchange {
 			op = kind
 		}
 		if said += payload; first&fin != 0 {
-			x.want = append(x.want, message{op, said})
+			x.want = append(x.want, message{op: op, payload: said})
 			op, said = 0, ""
 		}
 	}
 	if op != 0 {
 		x.send = append(x.send, masked(fin|cont, "")...)
-		x.want = append(x.want, message{op, said})
+		x.want = append(x.want, message{op: op, payload: said})
 	}
 	return x
 }
@@ -76,10 +76,10 @@ func inFragments(op byte, payload string, size int) exchange {
 			x.send = append(x.send, masked(fin|ping, fmt.Sprint(i))...)
 			x.send = append(x.send, masked(cont, "")...)
 			x.send = append(x.send, masked(fin|pong, "")...)
-			x.want = append(x.want, message{pong, fmt.Sprint(i)})
+			x.want = append(x.want, message{op: pong, payload: fmt.Sprint(i)})
 		}
 	}
 	x.send = append(x.send, masked(fin|cont, "")...)
-	x.want = append(x.want, message{op, whole})
+	x.want = append(x.want, message{op: op, payload: whole})
 	return x
 }

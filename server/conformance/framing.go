@@ -49,11 +49,11 @@ func firstByte(first byte, mask, open bool) []exchange {
 		x.code = 1000
 	case op == ping, op == pong:
 		if op == ping {
-			x.want = []message{{pong, payload}}
+			x.want = []message{{op: pong, payload: payload}}
 		}
 		if open {
 			x.send = append(x.send, masked(fin|cont, "c")...)
-			x.want = append(x.want, message{text, "ac"})
+			x.want = append(x.want, message{op: text, payload: "ac"})
 		}
 	default:
 		if op == cont {
@@ -62,7 +62,7 @@ func firstByte(first byte, mask, open bool) []exchange {
 		if so += payload; !final {
 			x.send, so = append(x.send, masked(fin|cont, "c")...), so+"c"
 		}
-		x.want = []message{{op, so}}
+		x.want = []message{{op: op, payload: so}}
 	}
 	return []exchange{x}
 }
@@ -112,11 +112,11 @@ func lengths(target *Target) (all []exchange) {
 func comesBack(op byte, payload string) []message {
 	switch op {
 	case ping:
-		return []message{{pong, payload}}
+		return []message{{op: pong, payload: payload}}
 	case pong:
 		return nil
 	}
-	return []message{{op, payload}}
+	return []message{{op: op, payload: payload}}
 }
 
 // masks is keys of which bytes are zero or alike, on lengths around a word's.
@@ -126,7 +126,7 @@ func masks(*Target) (all []exchange) {
 		for n := range 70 {
 			payload := strings.Repeat("é", n/2) + pattern(n%2)
 			x.send = append(x.send, maskedWith(key, fin|text, payload)...)
-			x.want = append(x.want, message{text, payload})
+			x.want = append(x.want, message{op: text, payload: payload})
 		}
 		all = append(all, x)
 	}
@@ -151,7 +151,7 @@ func limits(target *Target) (all []exchange) {
 			rest := uint64(most - done + 1)
 			over.send = append(slices.Clone(x.send), header(fin|first, true, minimal(rest), rest, key)...)
 			x.send = append(x.send, masked(fin|first, long[done:])...)
-			x.want = []message{{op, long}}
+			x.want = []message{{op: op, payload: long}}
 			all = append(all, x, over)
 		}
 		all = append(all, manyFragments(target.MaxFragments, op)...)
@@ -167,7 +167,7 @@ func manyFragments(most int, op byte) []exchange {
 	}
 	return []exchange{
 		{name: fmt.Sprintf("opcode %d in %d fragments", op, most),
-			send: append(slices.Clone(send), masked(fin|cont, "b")...), want: []message{{op, "ab"}}},
+			send: append(slices.Clone(send), masked(fin|cont, "b")...), want: []message{{op: op, payload: "ab"}}},
 		{name: fmt.Sprintf("opcode %d in more than %d fragments", op, most), code: 1009, early: true,
 			send: append(append(send, masked(cont, "")...), header(fin|cont, true, 7, 1, key)...)},
 	}

@@ -26,6 +26,7 @@ func (target *Target) handshakes(t *testing.T) {
 	}{
 		{"RequestLine", requestLines}, {"Headers", headers}, {"Upgrade", upgrades}, {"Keys", keys}, {"Versions", versions},
 		{"Subprotocols", subprotocols}, {"Hosts", hosts}, {"Heads", heads},
+		{"Extensions", extensions},
 	} {
 		t.Run(chapter.name, func(t *testing.T) {
 			openings := chapter.make(target)
@@ -77,7 +78,7 @@ func (target *Target) open(o opening, how delivery) error {
 	if len(a.headers["sec-websocket-protocol"])+len(a.headers["sec-websocket-extensions"]) > 0 {
 		return fmt.Errorf("something was chosen that was not to be: %v", a.headers)
 	}
-	if m, err := c.frame(); err != nil || m != (message{text, prefix + "hello"}) {
+	if m, err := c.frame(); err != nil || m != (message{op: text, payload: prefix + "hello"}) {
 		return fmt.Errorf("after the answer: %v, %w", m, err)
 	}
 	return nil

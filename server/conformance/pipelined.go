@@ -13,7 +13,7 @@ func (target *Target) pipelined(t *testing.T) {
 	for i := 0; len(x.send) < most+100; i++ {
 		payload := pattern(i * 7 % 150)
 		x.send = append(x.send, masked(fin|text, payload)...)
-		x.want = append(x.want, message{text, payload})
+		x.want = append(x.want, message{op: text, payload: payload})
 	}
 	step := 1
 	if target.Sample {
@@ -38,7 +38,7 @@ func (target *Target) halfClose(t *testing.T) {
 			return err
 		}
 		defer c.Close()
-		b := []byte(request(path))
+		b := []byte(request(path, ""))
 		for range n {
 			b = append(b, masked(fin|ping, "?")...)
 		}
@@ -46,11 +46,11 @@ func (target *Target) halfClose(t *testing.T) {
 		if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 			return err
 		}
-		if err := c.accepted(); err != nil {
+		if err := c.accepted(exchange{}); err != nil {
 			return err
 		}
 		for i := range n {
-			if m, err := c.frame(); err != nil || m != (message{pong, "?"}) {
+			if m, err := c.frame(); err != nil || m != (message{op: pong, payload: "?"}) {
 				return fmt.Errorf("answer %d of %d: %v, %w", i, n, m, err)
 			}
 		}
@@ -61,12 +61,12 @@ func (target *Target) halfClose(t *testing.T) {
 // Large is one text of that many bytes, whole and in fragments of a size.
 func (target *Target) Large(t *testing.T, bytes, fragment int) {
 	long := pattern(bytes)
-	cut := exchange{name: fmt.Sprintf("%d bytes in fragments of %d", bytes, fragment), want: []message{{text, long}}}
+	cut := exchange{name: fmt.Sprintf("%d bytes in fragments of %d", bytes, fragment), want: []message{{op: text, payload: long}}}
 	for at, first := 0, byte(text); at < bytes; at, first = at+fragment, cont {
 		cut.send = append(cut.send, masked(first, long[at:min(at+fragment, bytes)])...)
 	}
 	cut.send = append(cut.send, masked(fin|cont, "")...)
 	target.playAll(t, []exchange{
-		{name: fmt.Sprintf("%d bytes", bytes), send: masked(fin|text, long), want: []message{{text, long}}}, cut,
+		{name: fmt.Sprintf("%d bytes", bytes), send: masked(fin|text, long), want: []message{{op: text, payload: long}}}, cut,
 	}, whole)
 }

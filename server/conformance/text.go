@@ -19,11 +19,11 @@ func validText(*Target) (all []exchange) {
 		x := exchange{name: fmt.Sprintf("%q", s)}
 		say := func(frames ...[]byte) {
 			x.send = append(x.send, slices.Concat(frames...)...)
-			x.want = append(x.want, message{text, s})
+			x.want = append(x.want, message{op: text, payload: s})
 		}
 		say(masked(fin|text, s))
 		for i := range len(s) + 1 {
-			x.want = append(x.want, message{pong, "?"})
+			x.want = append(x.want, message{op: pong, payload: "?"})
 			say(masked(text, s[:i]), masked(fin|ping, "?"), masked(fin|cont, s[i:]))
 			for j := i; j <= len(s); j++ {
 				say(masked(text, s[:i]), masked(cont, s[i:j]), masked(cont, ""), masked(fin|cont, s[j:]))
@@ -33,7 +33,7 @@ func validText(*Target) (all []exchange) {
 	}
 	// What is not text may be anything.
 	all = append(all, exchange{name: "no text", send: slices.Concat(masked(fin|ping, "\xff"), masked(binary, "\xc0"), masked(fin|cont, "\x80")),
-		want: []message{{pong, "\xff"}, {binary, "\xc0\x80"}}})
+		want: []message{{op: pong, payload: "\xff"}, {op: binary, payload: "\xc0\x80"}}})
 	return all
 }
 
@@ -109,7 +109,7 @@ func invalidText(*Target) (all []exchange) {
 			bad(fmt.Sprintf("%q, ends at %d, in fragments", s, cut), false, masked(text, s[:cut]), masked(cont, ""), masked(fin|cont, ""))
 			bad(fmt.Sprintf("%q, ends at %d, then another", s, cut), false, masked(text, s[:cut]), masked(fin|cont, s))
 			bad(fmt.Sprintf("%q, ends at %d, after another", s, cut), false, masked(fin|text, s), masked(fin|text, s[:cut]))
-			all[len(all)-1].want = []message{{text, s}}
+			all[len(all)-1].want = []message{{op: text, payload: s}}
 		}
 	}
 	return all

@@ -19,6 +19,7 @@ import (
 // The first byte of a frame: RFC 6455 5.2.
 const (
 	fin     = 0x80
+	rsv1    = 0x40 // compressed: RFC 7692 6
 	cont    = 0x0
 	text    = 0x1
 	binary  = 0x2
@@ -86,10 +87,13 @@ func accept(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// request is the opening handshake of a client with no wishes.
-func request(path string) string {
+// request is the opening handshake of a client that wishes for no more than extensions.
+func request(path, offer string) string {
+	if offer != "" {
+		offer = "Sec-WebSocket-Extensions: " + offer + "\r\n"
+	}
 	return "GET " + path + " HTTP/1.1\r\nHost: server.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Key: " + nonce + "\r\nSec-WebSocket-Version: 13\r\n\r\n"
+		"Sec-WebSocket-Key: " + nonce + "\r\nSec-WebSocket-Version: 13\r\n" + offer + "\r\n"
 }
 
 // patience is how long something may take that must come. It is never used up,
@@ -102,6 +106,8 @@ type client struct {
 	in    *bufio.Reader
 	reads *count
 	limit *time.Timer // ends the waiting for reads
+
+	deflates bool // the server may send compressed messages
 }
 
 func (target *Target) dial() (*client, error) {
@@ -114,7 +120,7 @@ func (target *Target) dial() (*client, error) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	reads := target.Kernel.watch(conn)
-	return &client{conn, bufio.NewReaderSize(conn, 2<<10), reads, time.AfterFunc(patience, reads.stop)}, nil
+	return &client{Conn: conn, in: bufio.NewReaderSize(conn, 2<<10), reads: reads, limit: time.AfterFunc(patience, reads.stop)}, nil
 }
 
 // Close ends the connection at once.
@@ -184,10 +190,15 @@ func (c *client) line() (string, error) {
 	return "", fmt.Errorf("a line of the answer without CR LF: %q", line)
 }
 
-// accepted reads the answer to request, which is to be 101.
-func (c *client) accepted() error {
+// accepted reads the answer to request, which is to be 101 and agree to the
+// extension that x says.
+func (c *client) accepted(x exchange) error {
 	a, err := c.head()
 	if err != nil {
+		return err
+	}
+	c.deflates = x.window > 0
+	if err := a.agrees(x); err != nil {
 		return err
 	}
 	return a.switches(nonce)
@@ -206,14 +217,17 @@ func (a answer) switches(key string) error {
 	return nil
 }
 
-// frame reads a server's frame. It is whole, not masked, without reserved bits, its
-// length minimally encoded.
+// frame reads a server's frame. It is whole, not masked, its length minimally encoded,
+// without reserved bits unless RSV1 says that it is compressed. It is inflated.
 func (c *client) frame() (m message, err error) {
 	var h [2]byte
 	if _, err = io.ReadFull(c.in, h[:]); err != nil {
 		return m, err
 	}
 	m.op = h[0] &^ fin
+	if c.deflates && (m.op == rsv1|text || m.op == rsv1|binary) {
+		m.op, m.packed = m.op&^rsv1, true
+	}
 	length := uint64(h[1])
 	if bits := map[byte]int{126: 2, 127: 8}[h[1]]; bits > 0 {
 		var b [8]byte
@@ -233,7 +247,11 @@ func (c *client) frame() (m message, err error) {
 	if _, err = io.CopyN(&b, c.in, int64(length)); err != nil {
 		return m, err
 	}
-	m.payload = b.String()
+	if m.payload = b.String(); m.packed {
+		if m.payload, err = inflate(b.String()); err != nil || len(m.payload) <= b.Len() {
+			return m, fmt.Errorf("%d compressed bytes are %d: %w", b.Len(), len(m.payload), err)
+		}
+	}
 	if m.op == text && !utf8.ValidString(m.payload) {
 		return m, errors.New("a text that is not UTF-8")
 	}
