@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"path/filepath"
 	"testing"
 
 	"throng/poller"
@@ -19,6 +20,8 @@ func start(t *testing.T, maxMessage int64) *conformance.Target {
 	}
 	kernel := conformance.Watch(system)
 	cfg := config("127.0.0.1:0", maxMessage, 1000)
+	path := filepath.Join(t.TempDir(), "echo")
+	cfg.Listen = append(cfg.Listen, "unix:"+path)
 	cfg.Kernel, cfg.Workers, cfg.Log = kernel, 2, slog.New(slog.NewTextHandler(io.Discard, nil))
 	s, err := server.New(cfg, echo{}, nil)
 	if err != nil {
@@ -30,7 +33,7 @@ func start(t *testing.T, maxMessage int64) *conformance.Target {
 		}
 	})
 	return &conformance.Target{
-		Addr: s.Addrs()[0].String(), Kernel: kernel,
+		Addr: s.Addrs()[0].String(), Unix: path, Kernel: kernel,
 		Connect:      func(int64) (path, prefix string) { return "/", "" },
 		SmallWindows: true,
 		MaxMessage:   int(cfg.MaxMessageBytes), MaxFragments: cfg.MaxFragments, MaxHead: 4 << 10, MaxHeaders: 64,

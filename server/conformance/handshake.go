@@ -31,8 +31,8 @@ func (target *Target) handshakes(t *testing.T) {
 		t.Run(chapter.name, func(t *testing.T) {
 			openings := chapter.make(target)
 			target.openAll(t, openings, whole)
-			target.openAll(t, few(openings), byteByByte)
-			target.openAll(t, openings, anyCut)
+			target.openAll(t, few(openings, target.sparse(10)), byteByByte)
+			target.openAll(t, few(openings, target.sparse(3)), anyCut)
 		})
 	}
 }
@@ -52,16 +52,17 @@ func (target *Target) openAll(t *testing.T, openings []opening, how delivery) {
 // open sends one request. %PATH% in it stands for a path that the server has.
 func (target *Target) open(o opening, how delivery) error {
 	path, prefix := target.Connect(target.conns.Add(1))
-	c, err := target.dial()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	send := []byte(strings.Replace(o.request, "%PATH%", path, 1))
 	if o.status == 101 {
 		send = append(send, masked(fin|text, "hello")...)
 	}
-	c.deliver(send, how(o.name, 0, len(send)))
+	ends := how(o.name, 0, len(send))
+	c, err := target.dial(len(ends) == 1)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.deliver(send, ends)
 	a, err := c.head()
 	if err != nil {
 		return err

@@ -40,9 +40,13 @@ const (
 // agreements is offers of permessage-deflate and what is made of them: RFC 7692 5.1,
 // 7.1; RFC 6455 9.1. Then messages show that it holds.
 func agreements(*Target) (all []exchange) {
+	var probes exchange
+	for _, n := range []int{100, 200, 256, 257, 300, 512, 513, 1024, 1025, 5000, 32768, 32769} {
+		probes.say(usual.pack(prose(n, n)), prose(n, n))
+	}
 	add := func(window int, repeated bool, offers ...string) {
 		for _, offer := range offers {
-			all = append(all, exchange{name: fmt.Sprintf("%q", offer), offer: offer, window: window, repeated: repeated}.used())
+			all = append(all, exchange{name: fmt.Sprintf("%q", offer), offer: offer, window: window, repeated: repeated}.used(probes))
 		}
 	}
 	add(15, false, deflate, " "+deflate+"\t", ","+deflate+",,", "x, "+deflate, deflate+", x", "x; a=b; c=\"d\", "+deflate, deflate+", "+deflate, "x"+another+deflate,
@@ -69,22 +73,11 @@ func agreements(*Target) (all []exchange) {
 	return all
 }
 
-// used is x with messages that show what was agreed to: compressed ones are
-// understood, and come back compressed as far as the window reaches; or they are
-// a violation.
-func (x exchange) used() exchange {
-	for _, n := range []int{100, 200, 256, 257, 300, 512, 513, 1024, 1025, 5000, 32768, 32769} {
-		payload := prose(n, n)
-		if x.window > 0 {
-			x.say(usual.pack(payload), payload)
-		} else if n < 1000 {
-			x.send = append(x.send, masked(fin|text, payload)...)
-			x.want = append(x.want, message{op: text, payload: payload})
-		}
-	}
-	if x.window == 0 {
-		x.send = append(x.send, masked(fin|rsv1|text, usual.pack("Hello"))...)
-		x.code = 1002
+// used adds messages that show what was agreed to: compressed ones are understood,
+// and come back compressed as far as the window reaches; or they are a violation.
+func (x exchange) used(probes exchange) exchange {
+	if x.send, x.want = probes.send, probes.want; x.window == 0 {
+		x.send, x.want, x.code = masked(fin|rsv1|text, usual.pack("Hello")), nil, 1002
 	}
 	return x
 }

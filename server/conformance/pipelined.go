@@ -33,7 +33,7 @@ func (target *Target) pipelined(t *testing.T) {
 func (target *Target) halfClose(t *testing.T) {
 	parallel(t, 40, func(n int) error {
 		path, _ := target.Connect(target.conns.Add(1))
-		c, err := target.dial()
+		c, err := target.dial(false)
 		if err != nil {
 			return err
 		}

@@ -89,8 +89,13 @@ func (w *Watched) forget(fd int) {
 // watch begins to count for a client that has not sent anything. An older client
 // may have had the same port.
 func (w *Watched) watch(conn net.Conn) *count {
-	c := &count{kernel: w, client: conn.LocalAddr().(*net.TCPAddr).AddrPort()}
+	c := &count{kernel: w}
 	c.changed.L = &w.mu
+	tcp, ok := conn.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return c // nobody waits for it
+	}
+	c.client = tcp.AddrPort()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clients[c.client] = c
