@@ -99,6 +99,18 @@ func (f flush) pack(payload string) string {
 // usual is how most peers compress.
 var usual = flush{name: "usual", level: 6}
 
+// after compresses what refers to what was before.
+func (f flush) after(before, payload string) string {
+	var b bytes.Buffer
+	w, err := flate.NewWriterDict(&b, f.level, []byte(before))
+	if err != nil {
+		panic("conformance: " + err.Error())
+	}
+	_, _ = w.Write([]byte(payload))
+	_ = w.Flush()
+	return strings.TrimSuffix(b.String(), syncTail)
+}
+
 // flushes are the ways of compressing that all have to be understood.
 func flushes() (all []flush) {
 	for _, level := range []int{flate.HuffmanOnly, flate.NoCompression, 1, 6, 9} {
@@ -210,7 +222,8 @@ func rfcExamples() exchange {
 	} {
 		x.say(p, "Hello")
 	}
-	x.say("\x00", "") // 7.2.3.6
+	x.say("\xf3\x48\xcd\xc9\xc9\x07\x00"+usual.after("Hello", "Hello"), "HelloHello") // refers to what is before a final block
+	x.say("\x00", "")                                                                 // 7.2.3.6
 	x.say("\x02\x00", "")
 	x.say("\x03\x00\x00", "")
 	return x
@@ -358,11 +371,7 @@ func corrupt(*Target) (all []exchange) {
 	bad("only an end of a block that is dynamic", "\x04")
 	bad("too many codes for lengths", "\xfc\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
 	// Neither side keeps what earlier messages said: RFC 7692 7.1.1.
-	var b bytes.Buffer
-	w, _ := flate.NewWriterDict(&b, 6, []byte("Hello"))
-	_, _ = w.Write([]byte("Hello"))
-	_ = w.Flush()
-	bad("a reference to the message before", strings.TrimSuffix(b.String(), syncTail))
+	bad("a reference to the message before", usual.after("Hello", "Hello"))
 	whole := usual.pack(prose(300, 1) + noisy)
 	for n := 1; n < len(whole); n += 5 {
 		if _, err := inflate(whole[:n]); err != nil {
