@@ -37,7 +37,7 @@ fuzz: ## each fuzz target for FUZZTIME
 bench: ## Throng beside other servers, on this machine: docs/benchmarks.md and its pictures, in under ten minutes
 	$(GO) run ./bench standard --docs docs/benchmarks.md
 
-hostile: ## attacks while honest pairs talk, in half an hour: the table of docs/reliability.md
+hostile: ## attacks while honest pairs talk, in under twenty minutes: the table of docs/reliability.md
 	$(GO) run ./bench hostile --docs docs/reliability.md
 
 soak: ## stopped processes, full disks, kill -9, lossy and cut links, in five minutes: the other table there
