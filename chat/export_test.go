@@ -12,8 +12,42 @@ import (
 // Sweep removes all rooms that are over. While no worker runs.
 func (ch *Chat) Sweep() { ch.rooms.Sweep(1 << 30) }
 
+// Expire lets all go who are away for longer than the grace time, and tells nobody. While no worker runs.
+func (ch *Chat) Expire() {
+	for more := true; more; more = len(ch.people.absences) > 0 && ch.people.absences[0].since <= ch.cfg.Rooms.Now()-grace {
+		ch.expire()
+	}
+	for ch.halls.waiting() > 0 {
+		ch.halls.take()
+	}
+}
+
 // Chosen counts the nicknames in the tables: by key, and by number.
 func (ch *Chat) Chosen() (owners, texts int) { return ch.names.count() }
+
+// Leftovers count what people leave in the tables.
+type Leftovers struct {
+	Nicknames, Texts, Returned int
+	Persons, Absences, Halls   int
+	Rooms                      int
+	Bytes                      int64 // of the rooms' logs
+}
+
+// Left counts. Any goroutine.
+func (ch *Chat) Left() (l Leftovers) {
+	l.Nicknames, l.Texts = ch.names.count()
+	ch.names.returned.mu.Lock()
+	l.Returned = len(ch.names.returned.m)
+	ch.names.returned.mu.Unlock()
+	ch.people.mu.Lock()
+	l.Persons, l.Absences = len(ch.people.byNumber), len(ch.people.absences)
+	ch.people.mu.Unlock()
+	ch.halls.mu.Lock()
+	l.Halls = len(ch.halls.byName)
+	ch.halls.mu.Unlock()
+	l.Rooms, l.Bytes = ch.Rooms(), ch.Bytes()
+	return l
+}
 
 func (n *names) count() (owners, texts int) {
 	for i := range n.owners {
