@@ -2,9 +2,11 @@ package chat
 
 import (
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
+	"throng/frame"
 	"throng/room"
 	"throng/server"
 )
@@ -140,3 +142,51 @@ func (p *Person) Release() { p.names.release(&p.m.id) }
 
 // Key is what nicknames that look alike have in common.
 func Key(nick string) string { return key(nick) }
+
+// AppendString, CutString and Unescape are the JSON strings of the messages.
+func AppendString(dst []byte, s string) []byte           { return appendString(dst, s) }
+func CutString(b []byte) (s, rest []byte, ok bool)       { return cutString(b) }
+func Unescape(dst, s []byte) []byte                      { return unescape(dst, s) }
+func Recode(dst, history []byte, view int) []byte        { return recode(dst, history, view) }
+func Spoken(payload []byte) (nick, text []byte, ok bool) { return spoken(payload) }
+
+// The views of a room.
+const (
+	JSONView, PlainView         = jsonView, plainView
+	JSONDeflated, PlainDeflated = jsonDeflated, plainDeflated
+)
+
+// Said encodes what somebody says, for a room with members of the views in it, and returns the frame of each view.
+func Said(name string, id, nick, text, said string, seq uint64, in []int) (frames [views][]byte) {
+	m := room.NewMap(room.Config{
+		Shards: 1, Views: views, Window: 1 << 20, Now: func() time.Duration { return 0 }, Wall: time.Now,
+		Epoch: func() uint64 { return 1 },
+	}, []func(){func() {}})
+	var host room.Member
+	m.Join(name, &host, room.Joiner{Peer: ghost{}, View: jsonView})
+	others := make([]room.Member, len(in))
+	for i, view := range in {
+		m.Join(name, &others[i], room.Joiner{Peer: ghost{}, View: view})
+	}
+	var msg message
+	d := frame.NewDeflater(frame.DeflateLevel)
+	msg.encode(host.Room(), d, []byte(id), append(msg.begin(), nick...), []byte(text), said)
+	for view := range frames {
+		frames[view] = append([]byte(nil), msg.Frame(view, room.Stamp{Seq: seq, Prev: seq / 2, Time: int64(seq % 1e15)})...)
+	}
+	return frames
+}
+
+// A Change is somebody's coming, going or having another nickname.
+type Change struct{ Kind, ID, Old, Nick string }
+
+// Presence makes a presence line of changes; asked: the member list was read meanwhile.
+func Presence(in string, members int, many, asked bool, changes ...Change) string {
+	kinds := map[string]changeKind{"left": hasLeft, "joined": hasJoined, "renamed": isRenamed}
+	var all []change
+	for _, c := range changes {
+		all = append(all, change{kind: kinds[c.Kind], id: c.ID, old: c.Old, nick: c.Nick})
+	}
+	n := news{in, many, net(all, asked)}
+	return string(n.append(nil, members))
+}
