@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,4 +191,61 @@ func Presence(in string, members int, many, asked bool, changes ...Change) strin
 	}
 	n := news{in, many, net(all, asked)}
 	return string(n.append(nil, members))
+}
+
+// DoTick has worker 0 tick, and returns when it has.
+func (ch *Chat) DoTick() {
+	done := make(chan struct{})
+	ch.srv.Workers()[0].Post(func() { ch.Tick(0); close(done) })
+	<-done
+}
+
+// Remembers says which of a person's messages are known after some were said and others refused, in one life of a room:
+// each step is an id, with a "!" before it if the room is busy.
+func Remembers(steps ...string) (known []string) {
+	p := &person{}
+	ids := map[string]uint64{}
+	for i, id := range steps {
+		id, busy := strings.CutPrefix(id, "!")
+		if _, ok := p.recall(1, id); ok {
+			continue
+		}
+		ids[id] = uint64(i + 1)
+		if busy {
+			p.settle(1, id, 0)
+		} else {
+			p.settle(1, id, ids[id])
+		}
+	}
+	for _, s := range p.said {
+		if s.id != "" && s.seq == ids[s.id] {
+			known = append(known, s.id)
+		}
+	}
+	slices.Sort(known)
+	return known
+}
+
+// ComeAndGo makes a room of so many members, and returns what somebody's coming to it and leaving it allocates, in bytes.
+func ComeAndGo(members int) int64 {
+	ch := New(Config{Rooms: room.Defaults(), PresenceLimit: 1000}, 1)
+	ch.rooms = room.NewMap(ch.cfg.Rooms, []func(){func() {}})
+	crowd := make([]room.Member, members+1)
+	join := func(i int) {
+		ch.rooms.Join("r", &crowd[i], room.Joiner{Peer: ghost{}, View: jsonView})
+		ch.arrived(crowd[i].Room(), nil, "id", "nick")
+	}
+	for i := range crowd {
+		join(i)
+	}
+	next := 0
+	return testing.Benchmark(func(b *testing.B) {
+		for range b.N {
+			r := crowd[next].Room()
+			crowd[next].Leave()
+			ch.halls.note("r", r.Len(), change{kind: hasLeft, id: "id", nick: "nick"})
+			join(next)
+			next = (next + 1) % len(crowd)
+		}
+	}).AllocedBytesPerOp()
 }

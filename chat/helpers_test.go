@@ -39,6 +39,7 @@ type options struct {
 	chat   chat.Config
 	server server.Config
 	frozen bool
+	seed   uint64 // of nicknames, and of who people are
 }
 
 // world is a chat server.
@@ -74,6 +75,7 @@ func start(t *testing.T, opts ...func(*options)) *world {
 	}
 	rooms.Wall = func() time.Time { return time.Now().Add(time.Duration(w.late.Load())) }
 	o := options{
+		seed: 4711,
 		chat: chat.Config{Rooms: rooms, PresenceLimit: 1000},
 		server: server.Config{
 			Listen: []string{"127.0.0.1:0"}, Workers: 2, Kernel: kernel,
@@ -84,7 +86,7 @@ func start(t *testing.T, opts ...func(*options)) *world {
 		opt(&o)
 	}
 	w.frozen = o.frozen
-	w.chat = chat.New(o.chat, 4711)
+	w.chat = chat.New(o.chat, o.seed)
 	w.srv, err = server.New(o.server, w.chat, nil)
 	must(t, err)
 	w.addr = w.srv.Addrs()[0].String()

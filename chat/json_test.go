@@ -64,7 +64,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add("é", strings.Repeat(s, 30), s, ^uint64(0)>>1, uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, nick, text, id string, seq uint64, in uint8) {
-		if !utf8.ValidString(nick+text+id) || nick == "" || len(text) > 1<<16 {
+		if !utf8.ValidString(nick) || !utf8.ValidString(text) || !utf8.ValidString(id) || nick == "" || len(text) > 1<<16 {
 			return
 		}
 		var views []int
