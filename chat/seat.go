@@ -278,7 +278,7 @@ func (ch *Chat) Farewell(c *server.Conn, code ws.StatusCode, reason string) []by
 		return nil
 	}
 	after := int64(byeLeast + s.who.number%byeSpread)
-	b := strconv.AppendInt(append(s.out[:0], `{"t":"bye","code":`...), int64(code), 10)
+	b := strconv.AppendInt(append(s.begin(), `{"t":"bye","code":`...), int64(code), 10)
 	b = appendString(append(b, `,"reason":`...), reason)
 	return append(strconv.AppendInt(append(b, `,"reconnect_ms":`...), after, 10), '}')
 }
