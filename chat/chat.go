@@ -81,7 +81,7 @@ type Chat struct {
 	names  *names
 	people *people
 	halls  halls
-	told   time.Duration // when rooms were last told who came and went. Owned by worker 0.
+	round  round // owned by worker 0
 
 	roomsRefused atomic.Uint64
 }
@@ -91,6 +91,7 @@ type desk struct {
 	fanout  *room.Fanout
 	message message // that is being composed
 	notice  notice  // the same
+	object  []byte  // the same, for one connection
 	began   time.Duration
 	stop    func() bool
 	_       [64]byte // the next worker's desk is on another cache line
@@ -160,10 +161,7 @@ func (ch *Chat) Tick(worker int) {
 	}
 	ch.rooms.Sweep(sweepRooms)
 	ch.expire()
-	if now := ch.cfg.Rooms.Now(); now-ch.told >= presenceEvery {
-		ch.told = now
-		ch.tell()
-	}
+	ch.tell()
 }
 
 // A speaker is the chat's side of a connection: its Data.

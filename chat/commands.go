@@ -65,7 +65,7 @@ func (m *member) who() {
 			nicks = append(nicks, nick)
 		}
 	}
-	all := max(ch.members(r), len(nicks)) // some may have left since
+	all := max(ch.halls.members(r), len(nicks)) // some may have left since
 	list := strings.Join(nicks, ", ")
 	if all > len(nicks) {
 		list += ", …"

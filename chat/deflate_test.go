@@ -1,10 +1,7 @@
 package chat_test
 
 import (
-	"bytes"
-	"compress/flate"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -31,13 +28,9 @@ func (p *person) hearPacked() (line string, packed bool) {
 	if f.Header.OpCode != ws.OpText || !f.Header.Fin {
 		p.Fatalf("a frame %v with %q, not a line", f.Header, f.Payload)
 	}
-	if !f.Header.Rsv1() {
-		return string(f.Payload), false
-	}
-	end := strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")
-	got, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(f.Payload), end)))
+	line, err = inflated(f)
 	must(p.T, err)
-	return string(got), true
+	return line, f.Header.Rsv1()
 }
 
 // In a room with both kinds of members each is served from its own view, and a message is compressed once,

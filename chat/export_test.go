@@ -1,10 +1,14 @@
 package chat
 
 import (
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
+	"throng/frame"
 	"throng/room"
 	"throng/server"
 )
@@ -12,8 +16,42 @@ import (
 // Sweep removes all rooms that are over. While no worker runs.
 func (ch *Chat) Sweep() { ch.rooms.Sweep(1 << 30) }
 
+// Expire lets all go who are away for longer than the grace time, and tells nobody. While no worker runs.
+func (ch *Chat) Expire() {
+	for more := true; more; more = len(ch.people.absences) > 0 && ch.people.absences[0].since <= ch.cfg.Rooms.Now()-grace {
+		ch.expire()
+	}
+	for ch.halls.waiting() > 0 {
+		ch.halls.take()
+	}
+}
+
 // Chosen counts the nicknames in the tables: by key, and by number.
 func (ch *Chat) Chosen() (owners, texts int) { return ch.names.count() }
+
+// Leftovers count what people leave in the tables.
+type Leftovers struct {
+	Nicknames, Texts, Returned int
+	Persons, Absences, Halls   int
+	Rooms                      int
+	Bytes                      int64 // of the rooms' logs
+}
+
+// Left counts. Any goroutine.
+func (ch *Chat) Left() (l Leftovers) {
+	l.Nicknames, l.Texts = ch.names.count()
+	ch.names.returned.mu.Lock()
+	l.Returned = len(ch.names.returned.m)
+	ch.names.returned.mu.Unlock()
+	ch.people.mu.Lock()
+	l.Persons, l.Absences = len(ch.people.byNumber), len(ch.people.absences)
+	ch.people.mu.Unlock()
+	ch.halls.mu.Lock()
+	l.Halls = len(ch.halls.byName)
+	ch.halls.mu.Unlock()
+	l.Rooms, l.Bytes = ch.Rooms(), ch.Bytes()
+	return l
+}
 
 func (n *names) count() (owners, texts int) {
 	for i := range n.owners {
@@ -106,3 +144,108 @@ func (p *Person) Release() { p.names.release(&p.m.id) }
 
 // Key is what nicknames that look alike have in common.
 func Key(nick string) string { return key(nick) }
+
+// AppendString, CutString and Unescape are the JSON strings of the messages.
+func AppendString(dst []byte, s string) []byte           { return appendString(dst, s) }
+func CutString(b []byte) (s, rest []byte, ok bool)       { return cutString(b) }
+func Unescape(dst, s []byte) []byte                      { return unescape(dst, s) }
+func Recode(dst, history []byte, view int) []byte        { return recode(dst, history, view) }
+func Spoken(payload []byte) (nick, text []byte, ok bool) { return spoken(payload) }
+
+// The views of a room.
+const (
+	JSONView, PlainView         = jsonView, plainView
+	JSONDeflated, PlainDeflated = jsonDeflated, plainDeflated
+)
+
+// Said encodes what somebody says, for a room with members of the views in it, and returns the frame of each view.
+func Said(name string, id, nick, text, said string, seq uint64, in []int) (frames [views][]byte) {
+	m := room.NewMap(room.Config{
+		Shards: 1, Views: views, Window: 1 << 20, Now: func() time.Duration { return 0 }, Wall: time.Now,
+		Epoch: func() uint64 { return 1 },
+	}, []func(){func() {}})
+	var host room.Member
+	m.Join(name, &host, room.Joiner{Peer: ghost{}, View: jsonView})
+	others := make([]room.Member, len(in))
+	for i, view := range in {
+		m.Join(name, &others[i], room.Joiner{Peer: ghost{}, View: view})
+	}
+	var msg message
+	d := frame.NewDeflater(frame.DeflateLevel)
+	msg.encode(host.Room(), d, []byte(id), append(msg.begin(), nick...), []byte(text), said)
+	for view := range frames {
+		frames[view] = append([]byte(nil), msg.Frame(view, room.Stamp{Seq: seq, Prev: seq / 2, Time: int64(seq % 1e15)})...)
+	}
+	return frames
+}
+
+// A Change is somebody's coming, going or having another nickname.
+type Change struct{ Kind, ID, Old, Nick string }
+
+// Presence makes a presence line of changes; asked: the member list was read meanwhile.
+func Presence(in string, members int, many, asked bool, changes ...Change) string {
+	kinds := map[string]changeKind{"left": hasLeft, "joined": hasJoined, "renamed": isRenamed}
+	var all []change
+	for _, c := range changes {
+		all = append(all, change{kind: kinds[c.Kind], id: c.ID, old: c.Old, nick: c.Nick})
+	}
+	n := news{in, many, net(all, asked)}
+	return string(n.append(nil, members))
+}
+
+// DoTick has worker 0 tick, and returns when it has.
+func (ch *Chat) DoTick() {
+	done := make(chan struct{})
+	ch.srv.Workers()[0].Post(func() { ch.Tick(0); close(done) })
+	<-done
+}
+
+// Remembers says which of a person's messages are known after some were said and others refused, in one life of a room:
+// each step is an id, with a "!" before it if the room is busy.
+func Remembers(steps ...string) (known []string) {
+	p := &person{}
+	ids := map[string]uint64{}
+	for i, id := range steps {
+		id, busy := strings.CutPrefix(id, "!")
+		if _, ok := p.recall(1, id); ok {
+			continue
+		}
+		ids[id] = uint64(i + 1)
+		if busy {
+			p.settle(1, id, 0)
+		} else {
+			p.settle(1, id, ids[id])
+		}
+	}
+	for _, s := range p.said {
+		if s.id != "" && s.seq == ids[s.id] {
+			known = append(known, s.id)
+		}
+	}
+	slices.Sort(known)
+	return known
+}
+
+// ComeAndGo makes a room of so many members, and returns what somebody's coming to it and leaving it allocates, in bytes.
+func ComeAndGo(members int) int64 {
+	ch := New(Config{Rooms: room.Defaults(), PresenceLimit: 1000}, 1)
+	ch.rooms = room.NewMap(ch.cfg.Rooms, []func(){func() {}})
+	crowd := make([]room.Member, members+1)
+	join := func(i int) {
+		ch.rooms.Join("r", &crowd[i], room.Joiner{Peer: ghost{}, View: jsonView})
+		ch.arrived(crowd[i].Room(), nil, "id", "nick")
+	}
+	for i := range crowd {
+		join(i)
+	}
+	next := 0
+	return testing.Benchmark(func(b *testing.B) {
+		for range b.N {
+			r := crowd[next].Room()
+			crowd[next].Leave()
+			ch.halls.note("r", r.Len(), change{kind: hasLeft, id: "id", nick: "nick"})
+			join(next)
+			next = (next + 1) % len(crowd)
+		}
+	}).AllocedBytesPerOp()
+}

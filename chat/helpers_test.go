@@ -38,6 +38,8 @@ const patience = 60 * time.Second
 type options struct {
 	chat   chat.Config
 	server server.Config
+	frozen bool
+	seed   uint64 // of nicknames, and of who people are
 }
 
 // world is a chat server.
@@ -46,8 +48,15 @@ type world struct {
 	chat *chat.Chat
 	srv  *server.Server
 	addr string
-	late atomic.Int64 // ns that the rooms' clock is ahead
+	late atomic.Int64 // ns that the rooms' clocks are ahead
+
+	// The rooms' clock stands still, but for late: nobody is told of presence, and nobody's grace time is over, until the test
+	// says so.
+	frozen bool
 }
+
+// freeze has the rooms' clock stand still.
+func freeze(o *options) { o.frozen = true }
 
 // start starts a server with two workers. At the test's end everybody has to
 // be gone: members, nicknames, rooms, descriptors and goroutines.
@@ -58,8 +67,15 @@ func start(t *testing.T, opts ...func(*options)) *world {
 	must(t, err)
 	w := &world{T: t}
 	rooms := room.Defaults()
-	rooms.Now = func() time.Duration { return kernel.Now() + time.Duration(w.late.Load()) }
+	rooms.Now = func() time.Duration {
+		if w.frozen {
+			return time.Duration(w.late.Load())
+		}
+		return kernel.Now() + time.Duration(w.late.Load())
+	}
+	rooms.Wall = func() time.Time { return time.Now().Add(time.Duration(w.late.Load())) }
 	o := options{
+		seed: 4711,
 		chat: chat.Config{Rooms: rooms, PresenceLimit: 1000},
 		server: server.Config{
 			Listen: []string{"127.0.0.1:0"}, Workers: 2, Kernel: kernel,
@@ -69,7 +85,8 @@ func start(t *testing.T, opts ...func(*options)) *world {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	w.chat = chat.New(o.chat, 4711)
+	w.frozen = o.frozen
+	w.chat = chat.New(o.chat, o.seed)
 	w.srv, err = server.New(o.server, w.chat, nil)
 	must(t, err)
 	w.addr = w.srv.Addrs()[0].String()
@@ -84,13 +101,11 @@ func (w *world) stop() {
 	if n := w.srv.Conns(); n != 0 {
 		w.Errorf("%d connections are left", n)
 	}
-	if owners, texts := w.chat.Chosen(); owners != 0 || texts != 0 {
-		w.Errorf("%d nicknames and %d texts of nicknames are left", owners, texts)
-	}
-	w.late.Add(int64(24 * time.Hour))
+	w.late.Add(int64(24 * time.Hour)) // nobody comes back
+	w.chat.Expire()
 	w.chat.Sweep()
-	if n := w.chat.Rooms(); n != 0 {
-		w.Errorf("%d rooms are left", n)
+	if left := w.chat.Left(); left != (chat.Leftovers{}) {
+		w.Errorf("what is left: %+v", left)
 	}
 }
 

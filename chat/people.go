@@ -19,6 +19,8 @@ type person struct {
 	id     string // the same, as the protocol has it
 	nick   id     // any goroutine; choosing under mu
 
+	// Held while the person comes to a room, leaves it or is renamed, until the others are told: they are told in the order
+	// in which it happens, whichever workers the connections are on.
 	mu    sync.Mutex
 	seats int              // connections
 	gone  time.Duration    // when the last of them went, if there is none
@@ -33,10 +35,11 @@ type stay struct {
 	since  time.Duration // when the last of them went, if there is none
 }
 
-// said is a message by the id that its sender gave it. seq is 0 until it is published.
+// said is a message by the id that its sender gave it, in one life of a room. seq is 0 until it is published.
 type said struct {
-	id, room string
-	seq      uint64
+	id    string
+	epoch uint64
+	seq   uint64
 }
 
 // An arrival is what a join means for the others.
@@ -48,10 +51,8 @@ const (
 	again                // through one more connection
 )
 
-// enter notes a connection's joining a room.
+// enter notes a connection's joining a room. Under the lock.
 func (p *person) enter(room string) arrival {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	st := p.stays[room]
 	if st == nil {
 		p.stays[room] = &stay{places: 1}
@@ -65,10 +66,8 @@ func (p *person) enter(room string) arrival {
 }
 
 // leave notes that a connection has left a room, and says whether it was the last one there. With away the person is
-// still expected back: since is then when it went.
+// still expected back: since is then when it went. Under the lock.
 func (p *person) leave(room string, away bool, since time.Duration) (last bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	st := p.stays[room]
 	st.places--
 	if st.places > 0 {
@@ -82,38 +81,32 @@ func (p *person) leave(room string, away bool, since time.Duration) (last bool) 
 	return true
 }
 
-// rooms lists where the person is.
-func (p *person) rooms() (names []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name := range p.stays {
-		names = append(names, name)
-	}
-	return names
-}
-
 // recall finds a message by its id, or notes that it is about to be said.
-func (p *person) recall(room, id string) (seq uint64, known bool) {
+func (p *person) recall(epoch uint64, id string) (seq uint64, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.said {
-		if s.id == id && s.room == room {
+		if s.id == id && s.epoch == epoch {
 			return s.seq, true
 		}
 	}
-	p.said[p.next] = said{id: id, room: room}
+	p.said[p.next] = said{id: id, epoch: epoch}
 	p.next = (p.next + 1) % remembered
 	return 0, false
 }
 
-// settle notes the number of a message that recall has noted, or forgets it: 0.
-func (p *person) settle(room, id string, seq uint64) {
+// settle notes the number of a message that recall has noted, or forgets it: 0. One that a busy room refuses is noted
+// and forgotten each time that it is offered, in the same place: it must not push the others out.
+func (p *person) settle(epoch uint64, id string, seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.said {
-		if s := &p.said[i]; s.id == id && s.room == room {
+		if s := &p.said[i]; s.id == id && s.epoch == epoch {
 			if s.seq = seq; seq == 0 {
 				*s = said{}
+				if i == (p.next+remembered-1)%remembered {
+					p.next = i
+				}
 			}
 			return
 		}
@@ -189,40 +182,41 @@ func (pp *people) away(a absence) {
 	pp.mu.Unlock()
 }
 
-// expire takes at most limit absences that began before a time off the list, and returns those that are final: the
-// person has not come back.
-func (pp *people) expire(before time.Duration, limit int) (final []absence) {
+// due takes at most limit absences that began before a time off the list.
+func (pp *people) due(before time.Duration, limit int) []absence {
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
 	n := 0
 	for n < len(pp.absences) && n < limit && pp.absences[n].since <= before {
-		if a := pp.absences[n]; a.final() {
-			final = append(final, a)
-			if a.room == "" {
-				delete(pp.byNumber, a.who.number)
-			}
-		}
 		n++
 	}
-	clear(pp.absences[:n])
+	over := pp.absences[:n:n]
 	if pp.absences = pp.absences[n:]; len(pp.absences) == 0 {
 		pp.absences = nil
 	}
-	return final
+	return over
 }
 
-// final ends the stay if the person has not come back since.
-func (a *absence) final() bool {
+// forget forgets somebody who has not come back since, with the nickname: whoever comes with the token after that finds
+// it free.
+func (pp *people) forget(a absence) {
 	p := a.who
+	pp.mu.Lock()
+	defer pp.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if a.room == "" {
-		return p.seats == 0 && p.gone == a.since
+	if p.seats == 0 && p.gone == a.since {
+		delete(pp.byNumber, p.number)
+		pp.names.release(&p.nick)
 	}
-	st := p.stays[a.room]
+}
+
+// final ends the stay in a room if the person has not come back since. Under the person's lock.
+func (a *absence) final() bool {
+	st := a.who.stays[a.room]
 	if st == nil || st.places > 0 || st.since != a.since {
 		return false
 	}
-	delete(p.stays, a.room)
+	delete(a.who.stays, a.room)
 	return true
 }

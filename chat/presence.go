@@ -8,8 +8,12 @@ import (
 	"throng/room"
 )
 
-// presenceEvery is how often at most a room is told who came and went.
-const presenceEvery = 500 * time.Millisecond
+const (
+	// presenceEvery is how often at most a room is told who came and went.
+	presenceEvery = 500 * time.Millisecond
+	// tellAtOnce is how many rooms are told in one tick.
+	tellAtOnce = 1024
+)
 
 // halls are the rooms of which there is something to tell, or whose number of members is not that of their
 // connections. A room in which nothing happens is not among them.
@@ -18,14 +22,18 @@ type halls struct {
 
 	mu     sync.Mutex
 	byName map[string]*hall
-	dirty  []string // those with something to tell, in the order in which it happened
+	due    []string // those to be looked at, in the order in which they became so
 }
 
 // hall is what is to be told of a room.
 type hall struct {
-	extra   int // connections of members who have another one there
-	absent  int // members who have none, for a moment
-	dirty   bool
+	extra   int  // connections of members who have another one there
+	absent  int  // members who have none, for a moment
+	due     bool // stands in the list
+	changed bool
+	many    bool // more changes than are told one by one
+	asked   bool // the member list was read since the room was last told: somebody who has come and gone may be in it
+	missing bool // it was read while somebody was absent, who was not in it
 	changes []change
 }
 
@@ -39,9 +47,10 @@ type change struct {
 
 type changeKind int
 
+// In the order in which a client has to read them: who left and came back is there.
 const (
-	hasJoined changeKind = iota
-	hasLeft
+	hasLeft changeKind = iota
+	hasJoined
 	isRenamed
 )
 
@@ -50,33 +59,57 @@ func (h *halls) note(name string, members int, c change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.of(name)
-	if !x.dirty {
-		x.dirty = true
-		h.dirty = append(h.dirty, name)
-	}
-	if members <= h.limit && len(x.changes) <= h.limit {
+	h.list(name, x)
+	x.changed = true
+	if x.many = x.many || members > h.limit || len(x.changes) > h.limit; x.many {
+		x.changes = nil
+	} else {
 		x.changes = append(x.changes, c)
 	}
 }
 
-// count corrects how many members a room has.
-func (h *halls) count(name string, extra, absent int) {
+// ask reads the member list of a room, and notes that whoever reads it is to be told of what is no news to the others.
+func (h *halls) ask(name string, read func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.of(name)
-	x.extra += extra
-	x.absent += absent
-	h.drop(name, x)
+	h.list(name, x)
+	x.asked, x.missing = true, x.missing || x.absent > 0
+	read()
 }
 
-// members is how many there are in a room of that many connections.
-func (h *halls) members(name string, conns int) int {
+// count corrects how many members a room has, and has move put a connection in or take one out at the same time: whoever
+// counts meanwhile sees both or neither. It says whether the member list was read while somebody was absent.
+func (h *halls) count(name string, extra, absent int, move func()) (missing bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if x := h.byName[name]; x != nil {
-		conns += x.absent - x.extra
+	x := h.of(name)
+	missing = x.missing
+	x.extra += extra
+	x.absent += absent
+	move()
+	x.missing = x.missing && x.absent > 0
+	h.drop(name, x)
+	return missing
+}
+
+// members is how many there are in a room.
+func (h *halls) members(r *room.Room) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := r.Len()
+	if x := h.byName[r.Name()]; x != nil {
+		n += x.absent - x.extra
 	}
-	return conns
+	return n
+}
+
+// list has a hall looked at. Under the lock.
+func (h *halls) list(name string, x *hall) {
+	if !x.due {
+		x.due = true
+		h.due = append(h.due, name)
+	}
 }
 
 // of finds or makes a hall. Under the lock.
@@ -91,51 +124,89 @@ func (h *halls) of(name string) *hall {
 
 // drop forgets a hall that says nothing. Under the lock.
 func (h *halls) drop(name string, x *hall) {
-	if x.extra == 0 && x.absent == 0 && !x.dirty {
+	if x.extra == 0 && x.absent == 0 && !x.due {
 		delete(h.byName, name)
 	}
 }
 
-// take takes what there is to tell of one room, false when there is nothing more.
-func (h *halls) take() (name string, changes []change, ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.dirty) == 0 {
-		h.dirty = nil
-		return "", nil, false
-	}
-	name, h.dirty = h.dirty[0], h.dirty[1:]
-	x := h.byName[name]
-	changes, x.changes, x.dirty = x.changes, nil, false
-	h.drop(name, x)
-	return name, changes, true
+// news is what there is to tell of a room.
+type news struct {
+	room    string
+	many    bool // too much for a list: how many there are now
+	changes []change
 }
 
-// tell tells every room what has changed in it. One goroutine at a time.
+// take takes what there is to tell of the first hall that is due, nil if that is nothing.
+func (h *halls) take() *news {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name := h.due[0]
+	h.due = h.due[1:]
+	x := h.byName[name]
+	var n *news
+	if x.changed {
+		n = &news{name, x.many, net(x.changes, x.asked)}
+	}
+	x.changes, x.due, x.changed, x.many, x.asked = nil, false, false, false, false
+	h.drop(name, x)
+	return n
+}
+
+// waiting is how many halls are due.
+func (h *halls) waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.due) == 0 {
+		h.due = nil
+	}
+	return len(h.due)
+}
+
+// A round tells those rooms that were due when it began, over some ticks if they are many. The next one begins
+// presenceEvery after it has ended, so that no room is told more often.
+type round struct {
+	left  int
+	ended time.Duration
+}
+
+// tell goes on with a round, or begins one. On worker 0.
 func (ch *Chat) tell() {
-	var n notice
-	for {
-		name, changes, ok := ch.halls.take()
-		if !ok {
+	now := ch.cfg.Rooms.Now()
+	if ch.round.left == 0 {
+		if now-ch.round.ended < presenceEvery {
 			return
 		}
-		ch.rooms.With(name, func(r *room.Room) {
+		ch.round.left = ch.halls.waiting()
+	}
+	ch.round.ended = now
+	var line notice
+	for range min(ch.round.left, tellAtOnce) {
+		ch.round.left--
+		n := ch.halls.take()
+		if n == nil {
+			continue
+		}
+		ch.rooms.With(n.room, func(r *room.Room) {
 			if hasJSON(r) {
-				n.payload = appendPresence(n.payload[:0], name, ch.members(r), changes)
-				r.Notice(n.encode(true))
+				line.payload = n.append(line.payload[:0], ch.halls.members(r))
+				r.Notice(line.encode(true))
 			}
 		})
 	}
 }
 
-// members is how many are in a room.
-func (ch *Chat) members(r *room.Room) int { return ch.halls.members(r.Name(), r.Len()) }
+// append appends a presence line.
+func (n *news) append(b []byte, members int) []byte {
+	b = append(append(append(b, `{"t":"presence","room":"`...), n.room...), '"')
+	if !n.many {
+		b = appendChanges(b, n.changes)
+	}
+	return append(strconv.AppendInt(append(b, `,"members":`...), int64(members), 10), '}')
+}
 
-// appendPresence appends a presence line. Who came and went meanwhile is not in it.
-func appendPresence(b []byte, name string, members int, changes []change) []byte {
-	changes = net(changes)
-	b = append(append(append(b, `{"t":"presence","room":"`...), name...), '"')
-	for kind, key := range []string{`,"joined":[`, `,"left":[`, `,"renamed":[`} {
+// appendChanges appends the three lists of a presence line.
+func appendChanges(b []byte, changes []change) []byte {
+	for kind, key := range []string{`,"left":[`, `,"joined":[`, `,"renamed":[`} {
 		b = append(b, key...)
 		some := false
 		for _, c := range changes {
@@ -154,39 +225,48 @@ func appendPresence(b []byte, name string, members int, changes []change) []byte
 		}
 		b = append(b, ']')
 	}
-	return append(strconv.AppendInt(append(b, `,"members":`...), int64(members), 10), '}')
+	return b
 }
 
-// net leaves one change of each kind and person, and none of those who came and went.
-func net(changes []change) []change {
-	type key struct {
-		kind changeKind
-		id   string
+// net makes of a person's changes what they come to: at most one of each kind, to be read in the order of the kinds. Who
+// came and went is not in it, or with all only as one who has left.
+func net(changes []change, all bool) []change {
+	type story struct {
+		left, joined, renamed *change
 	}
-	at := make(map[key]int)
-	var all []change
-	for _, c := range changes {
-		i, joined := at[key{hasJoined, c.id}]
-		switch {
-		case joined && c.kind == hasLeft:
-			all[i].id = ""
-			delete(at, key{hasJoined, c.id})
-			continue
-		case joined && c.kind == isRenamed:
-			all[i].nick = c.nick
-			continue
+	stories := make(map[string]*story)
+	for i := range changes {
+		c := &changes[i]
+		s := stories[c.id]
+		if s == nil {
+			s = &story{}
+			stories[c.id] = s
 		}
-		if i, twice := at[key{isRenamed, c.id}]; twice && c.kind == isRenamed {
-			all[i].nick = c.nick
-			continue
+		switch c.kind {
+		case hasJoined:
+			s.joined = c
+		case hasLeft:
+			if s.left == nil && (s.joined == nil || all) {
+				s.left = c
+			}
+			s.joined, s.renamed = nil, nil
+		case isRenamed:
+			switch {
+			case s.joined != nil:
+				s.joined.nick = c.nick
+			case s.renamed != nil:
+				s.renamed.nick = c.nick
+			default:
+				s.renamed = c
+			}
 		}
-		at[key{c.kind, c.id}] = len(all)
-		all = append(all, c)
 	}
-	kept := all[:0]
-	for _, c := range all {
-		if c.id != "" && c.nick != c.old {
-			kept = append(kept, c)
+	var kept []change
+	for i := range changes {
+		c := &changes[i]
+		s := stories[c.id]
+		if (c == s.left || c == s.joined || c == s.renamed) && c.nick != c.old {
+			kept = append(kept, *c)
 		}
 	}
 	return kept

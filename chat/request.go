@@ -129,8 +129,8 @@ func (s *seat) say(p *place, q *request) (taken bool) {
 	}
 	ch, r, m := s.chat(), p.Room(), &s.desk().message
 	if q.ID != "" {
-		if seq, known := s.who.recall(r.Name(), q.ID); known {
-			s.repeat(r, q.ID, seq)
+		if seq, known := s.who.recall(r.Epoch(), q.ID); known {
+			s.repeat(p, q.ID, seq)
 			return true
 		}
 	}
@@ -138,19 +138,20 @@ func (s *seat) say(p *place, q *request) (taken bool) {
 	m.encode(r, s.conn.Deflater(), []byte(s.who.id), nick, []byte(*q.Text), q.ID)
 	taken = r.Publish(m, s)
 	if q.ID != "" {
-		s.who.settle(r.Name(), q.ID, m.seq)
+		s.who.settle(r.Epoch(), q.ID, m.seq)
 	}
 	return taken
 }
 
 // repeat answers a message that was said already with what the room has heard.
-func (s *seat) repeat(r *room.Room, id string, seq uint64) {
+func (s *seat) repeat(p *place, id string, seq uint64) {
+	p.Flush() // what was said before it comes before the answer, unless the connection is slow
 	if seq == 0 {
 		s.fail(id, "unavailable", "this message is just being said through another connection", 200)
 		return
 	}
-	if original := r.Message(seq); original != nil {
-		s.send(append(s.out[:0], frame.Payload(original)...))
+	if original := p.Room().Message(seq); original != nil {
+		s.send(append(s.begin(), frame.Payload(original)...))
 		return
 	}
 	s.fail(id, "unconfirmed", "this message was said as number "+strconv.FormatUint(seq, 10)+", and is no longer kept", 0)
@@ -211,24 +212,18 @@ func (s *seat) rename(q *request) (taken bool) {
 	}
 	ch := s.chat()
 	s.who.mu.Lock()
+	defer s.who.mu.Unlock()
 	old := ch.names.of(&s.who.nick)
-	err := ch.names.choose(&s.who.nick, *q.Nick)
-	now := ch.names.of(&s.who.nick)
-	s.who.mu.Unlock()
-	switch err.(type) {
-	case nil:
-	case errTaken:
-		s.fail(q.ID, "nick_taken", err.Error(), 0)
-		return true
-	default:
-		s.fail(q.ID, "bad_request", err.Error(), 0)
+	if err := ch.names.choose(&s.who.nick, *q.Nick); err != nil {
+		s.refuseNick(q.ID, err)
 		return true
 	}
+	now := ch.names.of(&s.who.nick)
 	b := appendString(append(s.answer("nick", q.ID), `,"nick":`...), now)
 	b = append(append(append(b, `,"token":"`...), ch.token(s.who)...), `"}`...)
 	s.send(b)
 	if now != old {
-		for _, name := range s.who.rooms() {
+		for name := range s.who.stays {
 			ch.rooms.With(name, func(r *room.Room) { ch.renamed(r, s.desk(), s.who.id, old, now) })
 		}
 	}
@@ -239,9 +234,9 @@ func (s *seat) rename(q *request) (taken bool) {
 // for the first of them.
 func (s *seat) members(p *place, q *request) {
 	ch, r := s.chat(), p.Room()
-	limit := maxPage
-	if q.Limit != nil {
-		limit = int(min(*q.Limit, maxPage))
+	limit, ok := s.limit(q, maxPage)
+	if !ok {
+		return
 	}
 	after := uint64(0)
 	if q.After != nil {
@@ -252,7 +247,10 @@ func (s *seat) members(p *place, q *request) {
 		peer room.Peer
 	}
 	var page []listed
-	more := r.Members(after, limit, func(join uint64, peer room.Peer) { page = append(page, listed{join, peer}) })
+	var more bool
+	ch.halls.ask(r.Name(), func() {
+		more = r.Members(after, limit, func(join uint64, peer room.Peer) { page = append(page, listed{join, peer}) })
+	})
 	b := append(s.answerRoom("members", q.ID, r.Name()), `,"members":[`...)
 	some := false
 	seen := make(map[string]bool)
@@ -271,8 +269,21 @@ func (s *seat) members(p *place, q *request) {
 		b = append(b, '}')
 	}
 	b = strconv.AppendBool(append(b, `],"more":`...), more)
-	b = strconv.AppendInt(append(b, `,"count":`...), int64(ch.members(r)), 10)
+	b = strconv.AppendInt(append(b, `,"count":`...), int64(ch.halls.members(r)), 10)
 	s.send(append(b, '}'))
+}
+
+// limit is how long a page may be; usual is how long if the request does not say. A page of nothing, of which there is
+// always more, would have a client ask for ever.
+func (s *seat) limit(q *request, usual int) (limit int, ok bool) {
+	switch {
+	case q.Limit == nil:
+		return usual, true
+	case *q.Limit == 0:
+		s.fail(q.ID, "bad_request", "a limit is 1 or more", 0)
+		return 0, false
+	}
+	return int(min(*q.Limit, maxPage)), true
 }
 
 // identity is who stands behind a peer.
@@ -293,9 +304,9 @@ func (s *seat) page(p *place, q *request) {
 		s.fail(q.ID, "bad_request", "history needs a before: the number of the oldest message that you have", 0)
 		return
 	}
-	limit := joinHistory
-	if q.Limit != nil {
-		limit = int(min(*q.Limit, maxPage))
+	limit, ok := s.limit(q, joinHistory)
+	if !ok {
+		return
 	}
 	frames, more := p.Room().Page(*q.Before, limit, pageBytes)
 	b := append(s.answerRoom("page", q.ID, p.Room().Name()), `,"messages":[`...)

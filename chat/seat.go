@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -30,7 +31,6 @@ type seat struct {
 	conn   *server.Conn
 	who    *person
 	places []*place
-	out    []byte
 }
 
 // place is a connection's being in a room.
@@ -46,7 +46,7 @@ func (s *seat) desk() *desk { return &s.chat().desks[s.conn.WorkerID()] }
 // open is the beginning of a connection: hello, and the room of the path.
 func (ch *Chat) openSeat(c *server.Conn, name string, w wish) {
 	var was *claim
-	var wrong error
+	var wrong error // with the token
 	if w.token != "" {
 		cl, err := verify(ch.cfg.TokenKey, w.token, ch.cfg.Rooms.Wall())
 		if wrong = err; err == nil {
@@ -55,22 +55,16 @@ func (ch *Chat) openSeat(c *server.Conn, name string, w wish) {
 	}
 	s := &seat{conn: c, who: ch.people.arrive(was)}
 	c.Data = s
-	if wrong == nil && was == nil && w.nick != "" {
-		s.who.mu.Lock()
-		wrong = ch.names.choose(&s.who.nick, w.nick)
-		s.who.mu.Unlock()
+	var notTo error
+	if was == nil && w.nick != "" {
+		notTo = ch.names.choose(&s.who.nick, w.nick) // nobody else knows this person yet
 	}
 	s.hello()
-	switch wrong.(type) {
-	case nil:
-	case errTaken:
-		s.fail("", "nick_taken", wrong.Error(), 0)
-	default:
-		code := "bad_request"
-		if wrong == errToken {
-			code = "forbidden"
-		}
-		s.fail("", code, wrong.Error(), 0)
+	if wrong != nil {
+		s.fail("", "forbidden", wrong.Error(), 0)
+	}
+	if notTo != nil {
+		s.refuseNick("", notTo)
 	}
 	history := joinHistory
 	if w.hasHistory {
@@ -82,7 +76,7 @@ func (ch *Chat) openSeat(c *server.Conn, name string, w wish) {
 // hello tells a connection who it is.
 func (s *seat) hello() {
 	ch := s.chat()
-	b := append(s.out[:0], `{"t":"hello","me":`...)
+	b := append(s.begin(), `{"t":"hello","me":`...)
 	b = s.appendMe(b)
 	b = append(append(b, `,"token":"`...), ch.token(s.who)...)
 	b = appendString(append(b, `","server":`...), "throng "+ch.cfg.Version)
@@ -113,15 +107,19 @@ func (ch *Chat) token(p *person) string {
 	return c.sign(ch.cfg.TokenKey)
 }
 
-// send sends an object that was made in s.out.
+// begin is where an object is made. It is the worker's, for one object at a time: what is begun is sent before the next
+// one is.
+func (s *seat) begin() []byte { return s.desk().object[:0] }
+
+// send sends an object that was made in what begin gave.
 func (s *seat) send(object []byte) bool {
-	s.out = object
+	s.desk().object = object
 	return s.conn.Send(ws.OpText, object)
 }
 
 // fail answers that a request failed; retry is in milliseconds.
 func (s *seat) fail(id, code, why string, retry int) {
-	b := append(s.out[:0], `{"t":"error"`...)
+	b := append(s.begin(), `{"t":"error"`...)
 	b = appendID(b, id)
 	b = append(append(append(b, `,"code":"`...), code...), '"')
 	b = appendString(append(b, `,"message":`...), why)
@@ -129,6 +127,15 @@ func (s *seat) fail(id, code, why string, retry int) {
 		b = strconv.AppendInt(append(b, `,"retry_ms":`...), int64(retry), 10)
 	}
 	s.send(append(b, '}'))
+}
+
+// refuseNick answers why somebody cannot have a nickname.
+func (s *seat) refuseNick(id string, why error) {
+	code := "bad_request"
+	if errors.As(why, new(errTaken)) {
+		code = "nick_taken"
+	}
+	s.fail(id, code, why.Error(), 0)
 }
 
 // appendID appends a request's id, if it has one.
@@ -141,7 +148,7 @@ func appendID(b []byte, id string) []byte {
 
 // answer begins the answer to a request.
 func (s *seat) answer(t, id string) []byte {
-	b := append(append(append(s.out[:0], `{"t":"`...), t...), '"')
+	b := append(append(append(s.begin(), `{"t":"`...), t...), '"')
 	return appendID(b, id)
 }
 
@@ -164,28 +171,39 @@ func (s *seat) place(name string) *place {
 func (s *seat) join(id, name string, j room.Joiner) {
 	ch, p := s.chat(), &place{seat: s}
 	j.Peer, j.Worker, j.View = p, s.conn.WorkerID(), viewOf(s.conn, true)
-	how := s.who.enter(name)
-	joined := ch.rooms.Join(name, &p.Member, j)
+	joined := s.enter(p, name, j)
 	s.places = append(s.places, p)
-	switch how {
-	case back:
-		ch.halls.count(name, 0, -1)
-	case again:
-		ch.halls.count(name, 1, 0)
-	case first:
-		ch.arrived(p.Room(), s.desk(), s.who.id, ch.names.of(&s.who.nick))
-	}
 	b := s.answerRoom("joined", id, name)
 	b = strconv.AppendUint(append(b, `,"epoch":"`...), joined.Epoch, 16)
 	b = strconv.AppendUint(append(b, `","seq":`...), joined.Newest, 10)
 	b = strconv.AppendUint(append(b, `,"oldest":`...), joined.Oldest, 10)
-	b = strconv.AppendInt(append(b, `,"members":`...), int64(ch.members(p.Room())), 10)
+	b = strconv.AppendInt(append(b, `,"members":`...), int64(ch.halls.members(p.Room())), 10)
 	b = strconv.AppendBool(append(b, `,"resumed":`...), joined.Resumed)
 	s.send(append(b, '}'))
-	if j.Resume.Epoch == joined.Epoch && joined.Next > j.Resume.After+1 {
-		p.gap(j.Resume.After+1, joined.Next-1)
+	if j.Resume.Epoch == joined.Epoch && joined.Next-1 > j.Resume.After && !p.gap(j.Resume.After+1, joined.Next-1) {
+		s.conn.CloseLater(server.CodeSlow, "slow consumer") // rather than say nothing of it
 	}
 	p.Flush()
+}
+
+// enter puts a place into its room, and tells the others if somebody has come by that.
+func (s *seat) enter(p *place, name string, j room.Joiner) (joined room.Joined) {
+	ch := s.chat()
+	join := func() { joined = ch.rooms.Join(name, &p.Member, j) }
+	s.who.mu.Lock()
+	defer s.who.mu.Unlock()
+	switch s.who.enter(name) {
+	case first:
+		join()
+		ch.arrived(p.Room(), s.desk(), s.who.id, ch.names.of(&s.who.nick))
+	case again:
+		ch.halls.count(name, 1, 0, join)
+	case back:
+		if ch.halls.count(name, 0, -1, join) {
+			ch.halls.note(name, p.Room().Len(), change{kind: hasJoined, id: s.who.id, nick: ch.names.of(&s.who.nick)})
+		}
+	}
+	return joined
 }
 
 // gap tells which messages the connection does not get. false: it takes nothing more.
@@ -215,23 +233,25 @@ func (s *seat) Resume() { s.conn.Resume() }
 func (s *seat) leave(p *place, away bool) {
 	ch, r, name := s.chat(), p.Room(), p.Room().Name()
 	now := ch.cfg.Rooms.Now()
+	s.who.mu.Lock()
 	last := s.who.leave(name, away, now)
 	switch {
 	case !last:
-		ch.halls.count(name, -1, 0)
+		ch.halls.count(name, -1, 0, p.Leave)
 	case away:
-		ch.halls.count(name, 0, 1)
-	}
-	p.Leave()
-	switch {
-	case last && away:
-		ch.people.away(absence{now, s.who, name})
-	case last:
+		ch.halls.count(name, 0, 1, p.Leave)
+	default:
+		p.Leave()
 		ch.left(r, s.desk(), s.who.id, ch.names.of(&s.who.nick))
+	}
+	s.who.mu.Unlock()
+	if last && away {
+		ch.people.away(absence{now, s.who, name})
 	}
 }
 
-// maxText is the longest text of a message, in bytes.
+// maxText is the longest text of a message, in bytes: with all escapes that people's texts need, and most that nobody
+// needs, the request fits Config.MaxMessage.
 func (ch *Chat) maxText() int64 { return ch.cfg.MaxMessage / 4 }
 
 // writable implements speaker.
@@ -258,20 +278,30 @@ func (ch *Chat) Farewell(c *server.Conn, code ws.StatusCode, reason string) []by
 		return nil
 	}
 	after := int64(byeLeast + s.who.number%byeSpread)
-	b := strconv.AppendInt(append(s.out[:0], `{"t":"bye","code":`...), int64(code), 10)
+	b := strconv.AppendInt(append(s.begin(), `{"t":"bye","code":`...), int64(code), 10)
 	b = appendString(append(b, `,"reason":`...), reason)
 	return append(strconv.AppendInt(append(b, `,"reconnect_ms":`...), after, 10), '}')
 }
 
 // expire lets those go whose grace time is over.
 func (ch *Chat) expire() {
-	d := &ch.desks[0]
-	for _, a := range ch.people.expire(ch.cfg.Rooms.Now()-grace, expireAtOnce) {
+	for _, a := range ch.people.due(ch.cfg.Rooms.Now()-grace, expireAtOnce) {
 		if a.room == "" {
-			ch.names.release(&a.who.nick)
-			continue
+			ch.people.forget(a)
+		} else {
+			ch.expireFrom(a)
 		}
-		ch.halls.count(a.room, 0, -1)
-		ch.rooms.With(a.room, func(r *room.Room) { ch.left(r, d, a.who.id, ch.names.of(&a.who.nick)) })
 	}
+}
+
+// expireFrom has somebody leave a room who has not come back.
+func (ch *Chat) expireFrom(a absence) {
+	p := a.who
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !a.final() {
+		return
+	}
+	ch.halls.count(a.room, 0, -1, func() {})
+	ch.rooms.With(a.room, func(r *room.Room) { ch.left(r, &ch.desks[0], p.id, ch.names.of(&p.nick)) })
 }

@@ -1,8 +1,8 @@
 package room
 
 // Page returns the frames of earlier messages as history has them (view 0), oldest first: the latest ones before a
-// sequence number, at most limit, and at most size bytes in all. It says whether history has others before them. The
-// frames never change. Any goroutine.
+// sequence number, at most limit, and at most size bytes in all, but one at least, so that whoever turns the pages gets on.
+// It says whether history has others before them. The frames never change. Any goroutine.
 func (r *Room) Page(before uint64, limit, size int) (frames [][]byte, more bool) {
 	r.mu.Lock()
 	before = min(max(before, 1), r.seq+1)
@@ -22,7 +22,7 @@ func (r *Room) Page(before uint64, limit, size int) (frames [][]byte, more bool)
 		position += uint64(len(frame))
 	}
 	dropped := 0
-	for bytes > size {
+	for bytes > size && dropped < len(frames)-1 {
 		bytes -= len(frames[dropped])
 		dropped++
 	}

@@ -1,0 +1,246 @@
+package chat_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"throng/chat"
+	"throng/poller"
+	"throng/room"
+	"throng/server"
+)
+
+// wrongs are requests and the codes of their errors.
+var wrongs = []struct{ request, code, id, word string }{
+	{``, "bad_request", "", "JSON"},
+	{`null`, "bad_request", "", "op"},
+	{`7`, "bad_request", "", "not a number"},
+	{`"say"`, "bad_request", "", "not a string"},
+	{`[]`, "bad_request", "", "not a array"},
+	{`{}`, "bad_request", "", "op"},
+	{`{"op":null,"id":"i"}`, "bad_request", "i", "op"},
+	{`{"op":"ping","id":"i"`, "bad_request", "", "end of JSON"},
+	{`{"op":"ping","id":"i"}{"op":"ping"}`, "bad_request", "", "after top-level value"},
+	{`{op:"ping"}`, "bad_request", "", "JSON"},
+	{`{"op":"ping",}`, "bad_request", "", "JSON"},
+	{`{"op":7,"id":"i"}`, "bad_request", "i", "op"},
+	{`{"op":"ping","id":7}`, "bad_request", "", "id"},
+	{`{"op":"sing","id":"i"}`, "bad_request", "i", "sing"},
+	{`{"op":"SAY","room":"r","text":"x"}`, "bad_request", "", "SAY"},
+	{`{"op":"say","room":"r","id":"i"}`, "bad_request", "i", "text"},
+	{`{"op":"say","room":"r","text":null,"id":"i"}`, "bad_request", "i", "text"},
+	{`{"op":"say","room":"r","text":["x"],"id":"i"}`, "bad_request", "i", "text"},
+	{`{"op":"say","room":["r"],"text":"x"}`, "bad_request", "", "room"},
+	{`{"op":"say","text":"x","id":"i"}`, "bad_request", "i", "room"},
+	{`{"op":"say","room":"no room","text":"x","id":"i"}`, "bad_request", "i", "64"},
+	{`{"op":"say","room":"other","text":"x","id":"i"}`, "not_member", "i", "other"},
+	{`{"op":"leave","room":"other"}`, "not_member", "", "other"},
+	{`{"op":"who","room":"R"}`, "not_member", "", "R"},
+	{`{"op":"history","room":"other","before":1}`, "not_member", "", "other"},
+	{`{"op":"typing","room":"other"}`, "not_member", "", "other"},
+	{`{"op":"who","room":"r","limit":-1,"id":"i"}`, "bad_request", "i", "limit"},
+	{`{"op":"who","room":"r","limit":0,"id":"i"}`, "bad_request", "i", "limit"},
+	{`{"op":"who","room":"r","limit":1.5}`, "bad_request", "", "limit"},
+	{`{"op":"who","room":"r","after":1e3}`, "bad_request", "", "after"},
+	{`{"op":"who","room":"r","after":99999999999999999999999}`, "bad_request", "", "after"},
+	{`{"op":"history","room":"r","id":"i"}`, "bad_request", "i", "before"},
+	{`{"op":"history","room":"r","before":"1"}`, "bad_request", "", "before"},
+	{`{"op":"history","room":"r","before":1,"limit":0}`, "bad_request", "", "limit"},
+	{`{"op":"nick","id":"i"}`, "bad_request", "i", "nick"},
+	{`{"op":"nick","nick":"","id":"i"}`, "bad_request", "i", "characters"},
+	{`{"op":"nick","nick":"a:b"}`, "bad_request", "", "colon"},
+	{`{"op":"nick","nick":"a\u202eb"}`, "bad_request", "", "letters"},
+	{`{"op":"nick","nick":"\ud800"}`, "bad_request", "", "letters"},
+	{`{"op":"nick","nick":"user-1"}`, "bad_request", "", "user-N"},
+	{`{"op":"nick","nick":"BOB","id":"i"}`, "nick_taken", "i", "BOB"},
+	{`{"op":"join","id":"i"}`, "bad_request", "i", "room"},
+	{`{"op":"join","room":"r","id":"i"}`, "bad_request", "i", "already"},
+	{`{"op":"join","room":"a/b"}`, "bad_request", "", "64"},
+	{`{"op":"join","room":"` + strings.Repeat("r", 65) + `"}`, "bad_request", "", "64"},
+	{`{"op":"join","room":"other","epoch":"1"}`, "bad_request", "", "after"},
+	{`{"op":"join","room":"other","after":1}`, "bad_request", "", "epoch"},
+	{`{"op":"join","room":"other","history":-1}`, "bad_request", "", "history"},
+	{`{"op":"ping","id":"` + strings.Repeat("i", 65) + `"}`, "too_long", "", "64"},
+	{`{"op":"say","room":"r","text":"` + strings.Repeat("x", 16<<10+1) + `","id":"i"}`, "too_long", "i", "16384"},
+	{strings.Repeat("[", 64<<10), "bad_request", "", "max depth"},
+	{`{"op":"ping","x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"id":7}`, "bad_request", "", "id"},
+	{`{"` + strings.Repeat("x", 60_000) + `":`, "bad_request", "", "JSON"},
+	{`{"op":"` + strings.Repeat("é", 30_000) + `"}`, "bad_request", "", "unknown op é"},
+}
+
+// Bad input gets the documented error, in words and no longer than they need to be, and the connection lives.
+func TestV1BadInput(t *testing.T) {
+	w := start(t, freeze)
+	bob, _, _ := w.seated("bob", "elsewhere")
+	ann, _, _ := w.seated("ann", "r")
+	for _, c := range wrongs {
+		e := ann.fails(c.request, c.code)
+		why, _ := e["message"].(string)
+		if id, _ := e["id"].(string); id != c.id || !strings.Contains(why, c.word) || len(why) > 250 {
+			t.Errorf("%.100s is answered %v", c.request, e)
+		}
+	}
+	ann.lives()
+	bob.lives()
+}
+
+// What is unknown, absent or there twice, and fields in other letters, as docs/throng.v1.md has it.
+func TestV1Lenient(t *testing.T) {
+	w := start(t, freeze)
+	ann, _, _ := w.seated("ann", "r")
+	for _, c := range []struct{ request, text, id string }{
+		{`{"op":"say","room":"r","text":"plain"}`, "plain", ""},
+		{` {"colour":{"deep":[1,{"x":null}]},"op":"say" , "room":"r","text":"unknown","nick":"eve","before":1} `, "unknown", ""},
+		{`{"op":"say","room":"r","text":"first","text":"last","id":"1","id":"2"}`, "last", "2"},
+		{`{"op":"ping","op":"say","room":"r","text":"twice"}`, "twice", ""},
+		{`{"op":"say","room":"r","text":"null","id":null,"limit":null,"nick":null}`, "null", ""},
+		{`{"OP":"say","Room":"r","tEXT":"case","ID":"3"}`, "case", "3"},
+		{`{"op":"say","room":"r","text":""}`, "", ""},
+		{`{"op":"say","room":"r","text":"\ud83d\ude00\u0000\ud800x\u2028"}`, "😀\x00\ufffdx\u2028", ""},
+		{`{"op":"say","room":"r","text":"` + strings.Repeat("x", 16<<10) + `"}`, strings.Repeat("x", 16<<10), ""},
+		{`{"op":"say","room":"r","text":"` + strings.Repeat(`\n`, 16<<10) + `"}`, strings.Repeat("\n", 16<<10), ""},
+		{`{"op":"say","room":"r","text":"x","x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, "x", ""},
+	} {
+		ann.say(c.request)
+		m := ann.expect("msg")
+		if id, _ := m["id"].(string); m["text"] != c.text || id != c.id {
+			t.Errorf("%.100s is %v", c.request, m)
+		}
+	}
+}
+
+// Ten thousand joins on one connection: 32 rooms, and errors that say so; and ten thousand after leaving again leave
+// nothing behind.
+func TestV1ManyJoins(t *testing.T) {
+	const joins = 10_000
+	w := start(t, freeze)
+	ann, _, _ := w.seated("ann", "r")
+	go func() {
+		for i := range joins {
+			ann.trySay(fmt.Sprintf(`{"op":"join","room":"r%d"}`, i))
+		}
+		for i := range joins {
+			ann.trySay(fmt.Sprintf(`{"op":"leave","room":"r%d"}`, i))
+		}
+		for i := range joins {
+			ann.trySay(fmt.Sprintf(`{"op":"join","room":"again%d"}`, i))
+			ann.trySay(fmt.Sprintf(`{"op":"leave","room":"again%d"}`, i))
+		}
+	}()
+	wants := func(n int, t, code string) {
+		ann.Helper()
+		for range n {
+			if o := ann.expect(t); code != "" && o["code"] != code {
+				ann.Fatal(o)
+			}
+		}
+	}
+	wants(31, "joined", "")
+	wants(joins-31, "error", "forbidden")
+	wants(31, "left", "")
+	wants(joins-31, "error", "not_member")
+	for range joins {
+		wants(1, "joined", "")
+		wants(1, "left", "")
+	}
+	ann.lives()
+	w.late.Add(int64(1e9)) // rooms are told, and forgotten
+	eventually(t, func() error { return count("rooms", w.chat.Left().Rooms, 1) })
+	eventually(t, func() error { return count("halls", w.chat.Left().Halls, 0) })
+}
+
+// The last room of a server that has all it may have.
+func TestV1NoMoreRooms(t *testing.T) {
+	w := start(t, freeze, func(o *options) { o.chat.Rooms.Rooms = 2 })
+	ann, _, _ := w.seated("ann", "r")
+	ann.say(`{"op":"join","room":"second"}`)
+	ann.expect("joined")
+	if e := ann.fails(`{"op":"join","room":"third","id":"i"}`, "unavailable"); e["id"] != "i" || e["retry_ms"].(float64) < 1 {
+		t.Error(e)
+	}
+	ann.say(`{"op":"leave","room":"second"}`, `{"op":"join","room":"third"}`)
+	ann.expect("left")
+	ann.expect("joined")
+}
+
+// A binary frame ends the connection, as does a frame over the limit.
+func TestV1NotText(t *testing.T) {
+	w := start(t, freeze)
+	ann, _, _ := w.seated("ann", "r")
+	ann.send(ws.OpBinary, `{"op":"ping"}`)
+	ann.closed(ws.StatusUnsupportedData)
+	bob, _, _ := w.seated("bob", "r")
+	bob.say(strings.Repeat("[", 64<<10+1))
+	bob.closed(ws.StatusMessageTooBig)
+}
+
+// FuzzRequests: whatever ann sends is answered as the schema has it, or has no answer where none is due, and she and bob, who
+// speaks plain text, go on.
+func FuzzRequests(f *testing.F) {
+	for _, c := range wrongs {
+		if len(c.request) < 2000 {
+			f.Add(c.request)
+		}
+	}
+	for _, op := range []string{
+		`{"op":"say","room":"ROOM","text":"\u0000\"\\","id":"i"}`, `{"op":"join","room":"x","history":9}`, `{"op":"leave","room":"ROOM","id":"\n"}`,
+		`{"op":"who","room":"ROOM","limit":1,"after":18446744073709551615}`, `{"op":"history","room":"ROOM","before":18446744073709551615}`,
+		`{"op":"typing","room":"ROOM"}`, `{"op":"ping"}`, `{"op":"nick","nick":"\"\\'é"}`,
+		`{"op":"join","room":"x","epoch":"ffffffffffffffff","after":18446744073709551615}`,
+	} {
+		f.Add(op)
+	}
+	kernel, err := poller.System()
+	if err != nil {
+		f.Fatal(err)
+	}
+	rooms := room.Defaults()
+	rooms.Now = kernel.Now
+	ch := chat.New(chat.Config{Rooms: rooms, PresenceLimit: -1}, 1)
+	srv, err := server.New(server.Config{
+		Listen: []string{"127.0.0.1:0"}, Workers: 1, Kernel: kernel, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}, ch, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { srv.Close() })
+	var rounds atomic.Int64
+	f.Fuzz(func(t *testing.T, request string) {
+		in := fmt.Sprint("r", rounds.Add(1))
+		request = strings.ReplaceAll(request, "ROOM", in)
+		if !utf8.ValidString(request) || len(request) > 32<<10 {
+			return
+		}
+		w := &world{T: t, chat: ch, srv: srv, addr: srv.Addrs()[0].String()}
+		bob := w.join("/chat/" + in)
+		ann := w.sit("/chat/" + in + "?history=0")
+		ann.expect("hello")
+		ann.expect("joined")
+		ann.say(request, said(in, "the end", "the end"))
+		answers := 0
+		for o := ann.get(); o["id"] != "the end"; o = ann.get() { // a msg, or an error if she has left
+			if o["t"] != "presence" {
+				answers++
+			}
+		}
+		var q struct{ Op string }
+		if json.Unmarshal([]byte(request), &q); q.Op != "typing" && answers != 1 {
+			t.Fatalf("%q is answered %d times", request, answers)
+		}
+		bob.say("still there?")
+		for line := bob.hear(); !strings.HasSuffix(line, ": still there?"); line = bob.hear() {
+		}
+		for _, p := range []*person{ann, bob} {
+			p.send(ws.OpClose, "")
+			p.conn.Close()
+		}
+	})
+}
