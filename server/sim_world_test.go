@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
+	"syscall"
 	"testing/synctest"
 	"time"
+
+	"github.com/mailru/easygo/netpoll"
 
 	"throng/chat"
 	"throng/poller/sim"
@@ -133,9 +135,20 @@ func (l simLog) WithAttrs([]slog.Attr) slog.Handler         { return l }
 func (l simLog) WithGroup(string) slog.Handler              { return l }
 
 func (l simLog) Handle(_ context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelError && !strings.HasPrefix(r.Message, "cannot watch") && !strings.HasPrefix(r.Message, "cannot remove") {
-		text := r.Message
-		r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	var cause error
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if err, ok := a.Value.Any().(error); ok {
+			cause = err
+		}
+		text += " " + a.String()
+		return true
+	})
+	switch {
+	case r.Level < slog.LevelError:
+	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.ENOMEM): // the poll is full
+	case errors.Is(cause, netpoll.ErrNotRegistered): // the same, for a request that could not be handed off
+	default:
 		l.w.fail("the server logs: %s", text)
 	}
 	return nil
@@ -240,6 +253,9 @@ func (w *simWorld) cheap() {
 
 // settled compares the counts when no worker runs any more or is in the middle of something.
 func (w *simWorld) settled() {
+	if err := w.kernel.Misused(); err != nil {
+		w.fail("%v", err)
+	}
 	open, err := w.srv.Inspect(w.bound, false)
 	if err != nil {
 		w.fail("%v", err)

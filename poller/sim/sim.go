@@ -80,6 +80,7 @@ type Kernel struct {
 	now       time.Duration
 	wall      time.Time
 	step      uint64
+	misused   error
 }
 
 // Open counts the open descriptors by what they are.
@@ -114,6 +115,14 @@ func (k *Kernel) Open() Open {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.open
+}
+
+// Misused is the first call with a number behind which there was nothing: with a little less luck it would have been
+// another connection.
+func (k *Kernel) Misused() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.misused
 }
 
 // Full says whether no descriptor is free.
@@ -191,6 +200,9 @@ func (k *Kernel) install(f *file) (int, error) {
 // file is what stands behind a number. Under the lock.
 func (k *Kernel) file(fd int, kinds ...kind) (*file, error) {
 	if fd < 0 || fd >= len(k.files) || k.files[fd] == nil {
+		if k.misused == nil {
+			k.misused = fmt.Errorf("a call with the descriptor %d, which is not open", fd)
+		}
 		return nil, syscall.EBADF
 	}
 	f := k.files[fd]
