@@ -333,7 +333,7 @@ func (g *simGuest) ask(command, prefix string, optional bool) {
 func (g *simGuest) say() {
 	rng := g.w.rng
 	text := fmt.Sprintf("g%d-%d", g.id, len(g.ends)+1)
-	if rng.IntN(8) == 0 {
+	if rng.IntN(12) == 0 {
 		text += " " + strings.Repeat("ä", rng.IntN(g.w.messageBytes/3))
 	}
 	if rng.IntN(16) == 0 {

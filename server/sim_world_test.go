@@ -52,6 +52,7 @@ type simWorld struct {
 
 	// Choices.
 	crowd        int
+	packed       bool // in one room, on one worker
 	messageBytes int
 	announce     bool
 	presence     int
@@ -83,11 +84,14 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	rng := rand.New(rand.NewPCG(seed, 0x776f726c64))
 	w := &simWorld{rng: rng, trace: trace, buf: make([]byte, 32<<10), calls: make(chan error, 1), closes: map[int]int{}}
 	w.crowd = 2 + rng.IntN(20)
-	switch {
-	case seed%500 == 499:
-		w.crowd = 2000
-	case rng.IntN(20) == 0:
+	switch rng.IntN(30) {
+	case 0:
 		w.crowd = 50 + rng.IntN(150)
+	case 1, 2:
+		w.crowd, w.packed = 60+rng.IntN(60), true
+	}
+	if seed%500 == 499 {
+		w.crowd = 2000
 	}
 	level := pick(rng, 0, 8, 8, 60)
 	rate := func() int {
@@ -101,6 +105,9 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		Reset: rate() * 8, Accept: rate() * 8, Add: rate(), Shutdown: rate(), Option: rate(),
 		Reorder: pick(rng, 0, 300, 1024), Slow: rate(),
 	}
+	if w.packed {
+		faults.Slow = 600 // so that a pass takes several turns
+	}
 	w.kernel = sim.New(sim.Config{
 		Seed: seed, Faults: faults, Trace: trace, Files: pick(rng, 0, 0, 0, w.crowd+24),
 		SendBufferBytes: pick(rng, 300, 2000, 16<<10, 64<<10), ReceiveBufferBytes: pick(rng, 100, 4000, 40<<10, 128<<10),
@@ -108,18 +115,22 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	w.messageBytes = pick(rng, 200, 2000, 20_000, 64<<10)
 	w.announce, w.presence = rng.IntN(2) == 0, pick(rng, 1000, 1000, 6)
 	w.bound = w.messageBytes*3 + 64<<10
-	rooms := room.Config{
+	limits := room.Config{
 		Shards: 4, Window: pick(rng, 1<<10, 8<<10, 64<<10, 1<<20), HistoryCount: pick(rng, 0, 5, 200),
 		HistoryBytes: pick(rng, 1000, 256<<10), HistoryAge: time.Hour, Now: w.kernel.Now,
 	}
-	w.window = rooms.Window
-	w.chat = chat.New(chat.Config{Rooms: rooms, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: rng.IntN(8) == 0}, seed)
+	w.window = limits.Window
+	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: rng.IntN(8) == 0}, seed)
 	w.config = server.Config{
 		Listen: []string{simAddress, "unix:" + simSocket}, Workers: 1 + rng.IntN(3), Kernel: w.kernel,
 		Log: slog.New(simLog{w}), MaxConns: pick(rng, 10_000, 10_000, 4+w.crowd*2/3), RefuseConns: pick(rng, 0, 2),
 		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes),
 	}
-	for i := range 1 + rng.IntN(3) {
+	rooms := 1 + rng.IntN(3)
+	if w.packed {
+		rooms, w.config.Workers = 1, 1
+	}
+	for i := range rooms {
 		r := newSimRoom(fmt.Sprint("room-", i))
 		r.quiet = w.crowd+1 >= w.presence
 		w.rooms = append(w.rooms, r)
@@ -188,6 +199,9 @@ func (w *simWorld) run() {
 		}
 		w.kernel.Quiet(false)
 		w.live(300 + 60*w.crowd)
+		if w.packed {
+			w.stampede()
+		}
 		w.rest()
 	}
 	if w.failed != nil {
@@ -306,6 +320,22 @@ func (w *simWorld) live(steps int) {
 		}
 		if i%32 == 0 {
 			w.settled()
+		}
+	}
+}
+
+// stampede has many leave at once while something that was just said goes round.
+func (w *simWorld) stampede() {
+	for _, g := range w.witnesses {
+		g.say()
+	}
+	for range 8 {
+		w.once()
+	}
+	for i, g := range w.guests {
+		if i%3 == 0 && g.state == simOpen {
+			g.remote.Reset()
+			g.state = simOver
 		}
 	}
 }

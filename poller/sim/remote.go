@@ -2,7 +2,6 @@ package sim
 
 import (
 	"io"
-	"slices"
 	"syscall"
 	"time"
 
@@ -99,7 +98,7 @@ func (r *Remote) Read(p []byte) (int, error) {
 	default:
 		return 0, syscall.EAGAIN
 	}
-	r.input = slices.Delete(r.input, 0, n)
+	r.input = r.input[n:]
 	r.k.trace("peer of %d reads %d, %d are left", r.fd(), n, len(r.input))
 	r.since = r.k.now
 	r.makeRoom()
@@ -214,7 +213,7 @@ func (r *Remote) arrive() {
 			n = 1 + k.rng.IntN(n)
 		}
 		r.queue = append(r.queue, r.wire[:n]...)
-		r.wire = slices.Delete(r.wire, 0, n)
+		r.wire = r.wire[n:]
 		k.trace("%d bytes for %d", n, r.fd())
 		if r.file != nil {
 			r.file.notify(poller.Readable)

@@ -136,7 +136,7 @@ func (r *Remote) serverReads(p []byte) (int, error) {
 		}
 	}
 	copy(p, r.queue[:n])
-	r.queue = slices.Delete(r.queue, 0, n)
+	r.queue = r.queue[n:]
 	r.spend(n)
 	return n, nil
 }
