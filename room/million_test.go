@@ -27,7 +27,7 @@ func BenchmarkMillion(b *testing.B) {
 			m, all := sinks(members)
 			bytes := heap() - before
 			r, fanout := all[0].mem.Room(), m.Fanout(0)
-			message := frame(1, false, 64)
+			message := same(frame(1, false, 64))
 			turns := 0
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
@@ -40,8 +40,8 @@ func BenchmarkMillion(b *testing.B) {
 			}
 			used := float64(processorTime(b) - began)
 			for i := range all {
-				if got := all[i].bytes; got != b.N*len(message) {
-					b.Fatalf("member %d got %d bytes of %d", i, got, b.N*len(message))
+				if got := all[i].bytes; got != b.N*len(message.frame) {
+					b.Fatalf("member %d got %d bytes of %d", i, got, b.N*len(message.frame))
 				}
 			}
 			b.ReportMetric(float64(bytes)/float64(members), "B/member")

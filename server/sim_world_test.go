@@ -43,6 +43,7 @@ type simWorld struct {
 	witnesses []*simGuest
 	guests    []*simGuest // those that are not over
 	ids       int
+	epochs    uint64
 	ended     []*simGuest // that were closed properly, and have heard everything
 	byID      []*simGuest
 	calls     chan error // what runs beside: New, then Shutdown
@@ -119,6 +120,8 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		Shards: 4, Window: pick(rng, 1<<10, 8<<10, 64<<10, 1<<20), HistoryCount: pick(rng, 0, 5, 200),
 		HistoryBytes: pick(rng, 1000, 256<<10), HistoryAge: time.Hour, Now: w.kernel.Now,
 	}
+	limits.Wall = w.kernel.Wall
+	limits.Epoch = func() uint64 { w.epochs++; return w.epochs }
 	w.window = limits.Window
 	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: rng.IntN(8) == 0}, seed)
 	w.config = server.Config{

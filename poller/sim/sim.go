@@ -29,6 +29,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -282,6 +283,20 @@ func (k *Kernel) Signal(fd int) error {
 	f.signalled = true
 	f.notify(poller.Readable)
 	return nil
+}
+
+// Peer implements poller.Kernel: everybody comes from loopback.
+func (k *Kernel) Peer(fd int) (netip.Addr, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f, err := k.file(fd, socket)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if f.remote != nil && f.remote.unix {
+		return netip.Addr{}, syscall.EAFNOSUPPORT
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
 }
 
 // Random implements poller.Kernel: it is as random as the seed.
