@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"throng/poller/sim"
 )
@@ -51,7 +52,9 @@ type simGuest struct {
 
 	// Input.
 	in     []byte
-	closed int // the code of the server's close frame; 0: none yet
+	closed int       // the code of the server's close frame; 0: none yet
+	readAt time.Time // the last try to read in a drain
+	late   bool      // it has let so much time pass between two tries that the server may hang up
 }
 
 // simAsk is a private answer that is to come. An optional one may stay away.
@@ -62,6 +65,7 @@ type simAsk struct {
 
 // read takes something of what the server has sent.
 func (g *simGuest) read(limit int) (progress bool) {
+	g.hurry()
 	b := g.w.buf[:limit]
 	n, err := g.remote.Read(b)
 	switch {
@@ -94,6 +98,16 @@ func (g *simGuest) read(limit int) (progress bool) {
 		g.in = nil
 	}
 	return true
+}
+
+// hurry notes whether g reads too rarely for somebody to whom a close frame is on its way.
+func (g *simGuest) hurry() {
+	if !g.w.draining {
+		return
+	}
+	now := g.w.kernel.Wall()
+	g.late = g.late || !g.readAt.IsZero() && now.Sub(g.readAt) >= simLinger
+	g.readAt = now
 }
 
 // answer looks at the head of the answer to the request.
@@ -156,7 +170,7 @@ func (g *simGuest) closing(payload []byte) error {
 	}
 	g.w.count(g.closed)
 	allowed := slices.Contains(g.codes, g.closed) || g.closed == 4008 && !g.witness ||
-		g.closed == 1001 && g.w.draining || g.closed == 4000 && g.mayMiss()
+		g.closed == 1001 && g.w.draining || g.closed == 4000 && (g.mayMiss() || g.stream.history > 0)
 	if !allowed {
 		return fmt.Errorf("closed with %d %q, expected one of %v", g.closed, payload[min(2, len(payload)):], g.codes)
 	}
@@ -178,11 +192,12 @@ func (g *simGuest) line(text string) error {
 	said, own := strings.CutPrefix(text, notice)
 	var n int
 	if _, err := fmt.Sscanf(said, "you missed %d messages.", &n); own && err == nil {
-		if n < 1 || !g.mayMiss() {
+		early := !g.mayMiss()
+		if n < 1 || early && g.stream.history == 0 {
 			return fmt.Errorf("heard %q", text)
 		}
+		g.stream.missed(n, early)
 		g.w.gaps++
-		g.stream.missed(n)
 		return nil
 	}
 	_, rest, _ := strings.Cut(said, " ")
@@ -224,7 +239,7 @@ func (g *simGuest) end(err error) {
 	case errors.Is(err, syscall.ECONNRESET), asking, g.hungUp:
 	case !errors.Is(err, io.EOF):
 		g.w.fail("guest %d: %v", g.id, err)
-	case g.w.cut:
+	case g.w.cut, g.late:
 	case g.witness && g.closed == 0:
 		g.w.fail("the witness of %s was hung up on", g.stream.room.name)
 	case g.greedy && (len(g.in) > 0 || g.closed == 0):

@@ -148,19 +148,21 @@ type simStream struct {
 	since   int  // the step at which it knew that it had joined
 }
 
-// simHeard is a line, or a gap of that many messages.
+// simHeard is a line, or a gap of that many messages. An early gap came when the room had not said enough for members to lose any
+// of it: it can only be history, given up on because it was trimmed before the member took it.
 type simHeard struct {
-	text string
-	gap  int
+	text  string
+	gap   int
+	early bool
 }
 
 // missed takes a notice of a gap. Two of them in a row are one gap: the member missed more before it could be written to.
-func (s *simStream) missed(n int) {
+func (s *simStream) missed(n int, early bool) {
 	if last := len(s.waiting) - 1; last >= 0 && s.waiting[last].gap > 0 {
-		s.waiting[last].gap += n
+		s.waiting[last] = simHeard{gap: s.waiting[last].gap + n, early: early}
 		return
 	}
-	s.waiting = append(s.waiting, simHeard{gap: n})
+	s.waiting = append(s.waiting, simHeard{gap: n, early: early})
 }
 
 // check goes through what was heard. sent says at which step a message was sent; final asks that nothing is left.
@@ -212,7 +214,7 @@ func (s *simStream) one(sent func(by, n int) int) (done bool, err error) {
 		if len(s.waiting) < 2 {
 			return false, nil
 		}
-		return s.jump(h.gap, s.waiting[1].text)
+		return s.jump(h, s.waiting[1].text)
 	}
 	at := s.at
 	if s.replay {
@@ -268,9 +270,15 @@ func (s *simStream) first(sent func(by, n int) int) (bool, error) {
 	if i < 0 {
 		return false, nil
 	}
-	if s.waiting[i].gap > 0 {
-		s.waiting = s.waiting[i+1:] // how many it missed since it joined is not known from outside
-		s.floor, s.since = 0, 0
+	if h := s.waiting[i]; h.gap > 0 {
+		if h.early && (i > 0 || h.gap > s.history) {
+			return false, fmt.Errorf("missed %d messages after %d lines, but asked for %d earlier ones", h.gap, i, s.history)
+		}
+		if !h.early {
+			s.floor, s.since = 0, 0 // how many it missed since it joined is not known from outside
+		}
+		s.history = 0 // it goes on with what comes now
+		s.waiting = s.waiting[i+1:]
 		return true, nil
 	}
 	p := s.room.position(s.waiting[i].text)
@@ -302,18 +310,23 @@ func (s *simStream) nothingBefore(at int, sent func(by, n int) int) error {
 	return nil
 }
 
-// jump is a gap: the notice has to have the right number.
-func (s *simStream) jump(gap int, text string) (bool, error) {
+// jump is a gap: the notice has to have the right number, and if it is history that is missing, what follows is what came after
+// the member had joined.
+func (s *simStream) jump(h simHeard, text string) (bool, error) {
+	if h.early && !s.replay {
+		return false, fmt.Errorf("missed %d messages after line %d, and not of its history", h.gap, s.at-1)
+	}
 	from := s.room.messages(s.at)
-	for at := s.at; at < len(s.room.lines) && s.room.messages(at) <= from+gap; at++ {
-		if s.room.messages(at) == from+gap && s.room.lines[at].text == text {
+	for at := s.at; at < len(s.room.lines) && s.room.messages(at) <= from+h.gap; at++ {
+		if s.room.messages(at) == from+h.gap && s.room.lines[at].text == text && (at >= s.floor || !h.early) {
 			s.waiting = s.waiting[1:]
 			s.advance(at)
+			s.replay = false
 			return true, nil
 		}
 	}
-	if s.room.messages(len(s.room.lines)) > from+gap {
-		return false, fmt.Errorf("a gap of %d messages after line %d, but then %q", gap, s.at-1, text)
+	if s.room.messages(len(s.room.lines)) > from+h.gap {
+		return false, fmt.Errorf("a gap of %d messages after line %d, but then %q", h.gap, s.at-1, text)
 	}
 	return false, nil
 }

@@ -25,6 +25,7 @@ const (
 	simSocket  = "/nonexistent/throng.sock"
 	simWild    = "wild" // the room without a witness: it comes and goes
 	simNicks   = 24     // nicknames that guests fight for
+	simLinger  = 2 * time.Second
 )
 
 // simWorld is a chat server on a simulated kernel, and those who use it.
@@ -127,7 +128,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	w.config = server.Config{
 		Listen: []string{simAddress, "unix:" + simSocket}, Workers: 1 + rng.IntN(3), Kernel: w.kernel,
 		Log: slog.New(simLog{w}), MaxConns: pick(rng, 10_000, 10_000, 4+w.crowd*2/3), RefuseConns: pick(rng, 0, 2),
-		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes),
+		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes), LingerTimeout: simLinger,
 	}
 	rooms := 1 + rng.IntN(3)
 	if w.packed {
@@ -221,6 +222,9 @@ func (w *simWorld) stop() {
 	defer cancel()
 	w.kernel.Quiet(w.rng.IntN(2) == 0)
 	w.draining, w.leaving = true, true
+	for _, g := range w.guests {
+		g.readAt = w.kernel.Wall()
+	}
 	patience := pick(w.rng, 50, 5_000, 100_000)
 	err := w.beside(func() error { return w.srv.Shutdown(ctx) }, func() {
 		if patience--; patience == 0 || w.failed != nil {
