@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -190,8 +191,11 @@ func (g *simGuest) mayMiss() bool {
 // line takes a text: an answer for it alone, a gap, or a line of the room.
 func (g *simGuest) line(text string) error {
 	said, own := strings.CutPrefix(text, notice)
-	var n int
-	if _, err := fmt.Sscanf(said, "you missed %d messages.", &n); own && err == nil {
+	if missed, ok := strings.CutPrefix(said, "you missed "); own && ok {
+		n, err := strconv.Atoi(strings.TrimSuffix(missed, " messages."))
+		if err != nil {
+			return fmt.Errorf("heard %q", text)
+		}
 		early := !g.mayMiss()
 		if n < 1 || early && g.stream.history == 0 {
 			return fmt.Errorf("heard %q", text)
