@@ -105,7 +105,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	faults := sim.Faults{
 		Interrupt: rate(), ShortRead: rate() * 4, ReadAgain: rate() * 2, ShortWrite: rate() * 4, WriteAgain: rate() * 2,
 		Reset: rate() * 8, Accept: rate() * 8, Add: rate(), Shutdown: rate(), Option: rate(),
-		Reorder: pick(rng, 0, 300, 1024), Slow: rate(),
+		Reorder: pick(rng, 0, 300, 1024), Overlap: pick(rng, 0, 100, 400), Slow: rate(),
 	}
 	if w.packed {
 		faults.Slow = 600 // so that a pass takes several turns

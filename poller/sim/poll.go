@@ -32,6 +32,7 @@ type poll struct {
 	ready     []*file // with an edge that was not reported yet
 	batch     []call  // reported and not called yet
 	size      int
+	busy      bool // in a callback
 	closed    bool
 	done      chan struct{} // closed when the last callback has returned
 	finished  bool
@@ -152,7 +153,7 @@ func (p *poll) Close() error {
 
 // runnable says whether a step would do something. Under the lock.
 func (p *poll) runnable() bool {
-	return !p.finished && (p.closed || len(p.batch) > 0 || len(p.ready) > 0)
+	return !p.finished && !p.busy && (p.closed || len(p.batch) > 0 || len(p.ready) > 0)
 }
 
 // take makes a batch of what is ready. Under the lock.
@@ -212,9 +213,25 @@ func (k *Kernel) Step() bool {
 	c := p.batch[0]
 	p.batch = p.batch[1:]
 	k.trace("poll %d: event %v of %d", p.id, c.event, c.fd)
+	p.busy = true
 	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		p.busy = false
+		k.mu.Unlock()
+	}()
 	c.callback(c.event)
 	return true
+}
+
+// meanwhile lets another poll go on while one is in a system call. A caller that holds a lock which both want never returns.
+func (k *Kernel) meanwhile() {
+	k.mu.Lock()
+	overlap := k.chance(k.config.Faults.Overlap)
+	k.mu.Unlock()
+	if overlap {
+		k.Step()
+	}
 }
 
 // Idle says whether neither Step nor Deliver would do anything.

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	edge   = poller.Event(1) << 31
-	all    = poller.Readable | poller.Writable | poller.PeerShut | edge
-	gone   = poller.Event(0x20)
+	edge = poller.Event(1) << 31
+	all  = poller.Readable | poller.Writable | poller.PeerShut | edge
+	gone = poller.Event(0x20)
 )
 
 func must(t *testing.T, err error) {

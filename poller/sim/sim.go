@@ -11,7 +11,8 @@
 // A poll has easygo's contract, its traps included: callbacks are copied when a batch is taken and called one by one, so
 // that one is called although its descriptor was removed, or its number used again, by another of its batch; the number of
 // an Add that failed, or that was closed before Del, stays registered; Close calls what is left on its caller's
-// goroutine, and never returns on a callback. Between two callbacks of a batch everything else can happen.
+// goroutine, and never returns on a callback. Between two callbacks of a batch everything else can happen. While one
+// of them is in a system call another poll can go on.
 //
 // Descriptors are numbered lowest first, as POSIX asks, so that a number that was closed is soon another one's. Edges are
 // those of epoll(7) with EPOLLET: a socket reports room for output only after it had none and when a third of its buffer is
@@ -62,6 +63,7 @@ type Faults struct {
 	Shutdown   int // ENOTCONN
 	Option     int // EINVAL
 	Reorder    int // a batch that is not in the order of its edges, or misses some until the next one
+	Overlap    int // a Read or Write during which another poll goes on, as on another processor
 	Slow       int // a look at the clock that takes up to a millisecond
 }
 

@@ -94,6 +94,7 @@ func (r *Remote) faults() *Faults {
 
 // Read implements poller.Kernel, for sockets and timers.
 func (k *Kernel) Read(fd int, p []byte) (n int, err error) {
+	defer k.meanwhile()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f, err := k.file(fd, socket, timer)
@@ -175,6 +176,7 @@ func (r *Remote) fail() (int, error) {
 
 // Write implements poller.Kernel.
 func (k *Kernel) Write(fd int, p []byte) (n int, err error) {
+	defer k.meanwhile()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f, err := k.file(fd, socket)
