@@ -72,7 +72,7 @@ func TestSimulation(t *testing.T) {
 			t.Parallel()
 			for i := lane; i < seeds && !t.Failed(); i += lanes {
 				simulateAll(t, *simFirst+i, 1, 1, nil)
-				if n := done.Add(1); n%5000 == 0 {
+				if n := done.Add(1); n%500 == 0 {
 					fmt.Printf("%d of %d seeds, %.0f a second\n", n, seeds, float64(n)/time.Since(start).Seconds())
 				}
 			}

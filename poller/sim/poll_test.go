@@ -223,6 +223,36 @@ func TestEdges(t *testing.T) {
 	}
 }
 
+// TestOverlap: during a system call another poll goes on, and the one that makes it does not.
+func TestOverlap(t *testing.T) {
+	b := newBench(t, sim.Config{Faults: sim.Faults{Overlap: 1024}})
+	fd, _ := b.connect()
+	other, err := b.k.NewPoll(nil)
+	must(t, err)
+	var signals [3]int
+	for i := range signals {
+		signals[i], err = b.k.NewSignal()
+		must(t, err)
+	}
+	var order []string
+	must(t, b.p.Add(signals[0], all, func(poller.Event) {
+		order = append(order, "begins")
+		must(t, b.k.Signal(signals[2]))
+		_, err := b.k.Write(fd, []byte("x"))
+		must(t, err)
+		order = append(order, "ends")
+	}))
+	must(t, b.p.Add(signals[1], all, func(poller.Event) { order = append(order, "the next") }))
+	must(t, other.Add(signals[2], all, func(poller.Event) { order = append(order, "another") }))
+	must(t, b.k.Signal(signals[0]))
+	must(t, b.k.Signal(signals[1]))
+	for b.k.Step() {
+	}
+	if want := []string{"begins", "another", "ends", "the next"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
+	}
+}
+
 // A reset is told once, as an error; then the connection is at its end.
 func TestReset(t *testing.T) {
 	b := newBench(t, sim.Config{})
