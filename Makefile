@@ -2,9 +2,11 @@
 
 GO         ?= go
 FUZZTIME   ?= 60s
+SEEDS      ?= 10000
+FIRST      ?= 1000
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test lint race fuzz bench hostile soak microbench tools
+.PHONY: run build test lint race fuzz sim bench hostile soak microbench tools
 
 run: ## the server and its page, on :8080
 	$(GO) run .
@@ -24,8 +26,12 @@ lint: ## formatting, vet, staticcheck, other systems
 	$(STATICCHECK) ./...
 	cd bench/peers && $(STATICCHECK) ./...
 
+sim: ## SEEDS runs of the whole server on the simulated kernel, from seed FIRST: docs/reliability.md
+	$(GO) test ./server -run 'TestSimulation$$' -count 1 -timeout 0 -v -sim.seeds $(SEEDS) -sim.first $(FIRST)
+
 race: ## the tests, under the race detector and in random order; before them the portable unmasking, the peers, and what it makes too slow
 	$(GO) test -tags purego ./frame
+	$(GO) test ./server -run 'TestSimulation'
 	cd bench/peers && $(GO) test ./...
 	$(GO) test -run Conformance ./examples/echo
 	$(GO) test -race -shuffle=on ./...

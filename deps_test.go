@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"throng/server":        {"throng/poller", "throng/frame", "throng/static"},
 	"throng/room":          {"throng/frame"},
 	"throng/poller":        {},
+	"throng/poller/sim":    {"throng/poller"},
 	"throng/frame":         {},
 	"throng/static":        {},
 	"throng/examples/echo": {"throng/poller", "throng/server"},

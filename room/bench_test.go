@@ -22,14 +22,19 @@ func (s *sink) Missed(_, _ uint64)      {}
 // never is a clock that stands still.
 func never() time.Duration { return 0 }
 
-// sinks makes a room with that many members on one worker.
+// sinks makes a room with that many members on one worker, which lie in memory as they joined.
 func sinks(members int) (*room.Map, []sink) {
+	return join(make([]sink, members), func(i int) int { return i })
+}
+
+// join makes a room with members on one worker, who join in an order.
+func join(all []sink, order func(i int) int) (*room.Map, []sink) {
 	config := room.Defaults()
 	config.Now = never
 	m := room.NewMap(config, []func(){func() {}})
-	all := make([]sink, members)
 	for i := range all {
-		m.Join("lobby", &all[i].mem, room.Joiner{Peer: &all[i]})
+		s := &all[order(i)]
+		m.Join("lobby", &s.mem, room.Joiner{Peer: s})
 	}
 	return m, all
 }

@@ -99,6 +99,7 @@ func (l *loop) stop() error {
 	}
 	err := l.worker.Del(l.timer)
 	l.srv.kernel.Close(l.timer)
+	l.timer = -1 // an expiry may be due in the same batch of events
 	return err
 }
 

@@ -14,8 +14,11 @@ type ticker struct{ loop *loop }
 func (t ticker) Worker() *poller.Worker { return t.loop.worker }
 
 // Ready implements poller.Handler. A timer that is not read does not expire
-// again.
+// again. One that has been closed since is another's descriptor by now.
 func (t ticker) Ready(poller.Event) {
+	if t.loop.timer < 0 {
+		return
+	}
 	var count [8]byte
 	if _, err := t.loop.srv.kernel.Read(t.loop.timer, count[:]); err == nil {
 		t.loop.tick()

@@ -277,3 +277,34 @@ func TestTick(t *testing.T) {
 		t.Errorf("ticks on workers %s", all)
 	}
 }
+
+// A tick that was due when the server was stopped comes afterwards: it must not read from whoever has the timer's number then.
+func TestLateTick(t *testing.T) {
+	x := start(t, setup{})
+	due := -1
+	x.kernel.mu.Lock()
+	for fd, timer := range x.kernel.timers {
+		if timer.armed {
+			due = fd
+		}
+	}
+	x.kernel.mu.Unlock()
+	late := x.kernel.polls[0].callback(due)
+	must(t, x.srv.Close())
+
+	other := -1
+	for other < due {
+		fd, err := x.kernel.NewSignal()
+		must(t, err)
+		defer x.kernel.Close(fd)
+		other = fd
+	}
+	if other != due {
+		t.Fatalf("no descriptor gets the number %d", due)
+	}
+	must(t, x.kernel.Signal(other))
+	late(poller.Readable)
+	if n, err := x.kernel.Kernel.Read(other, make([]byte, 8)); n != 8 {
+		t.Errorf("the other's descriptor was read from: %v", err)
+	}
+}

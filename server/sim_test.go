@@ -1,0 +1,104 @@
+package server_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The flags of a simulation.
+var (
+	simSeeds = flag.Int("sim.seeds", 0, "the number of seeds that TestSimulation runs; 0: 1,000, or 100 under the race detector")
+	simFirst = flag.Uint64("sim.first", 0, "the first of them")
+	simSeed  = flag.Int64("sim.seed", -1, "the only seed that TestSimulation runs")
+	simTrace = flag.Bool("sim.trace", false, "print what happens, with -sim.seed")
+)
+
+// simulate runs one seed.
+func simulate(t *testing.T, seed uint64, trace io.Writer) (w *simWorld) {
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if v := recover(); v != nil {
+				panic(fmt.Sprintf("seed %d: %v\n%s\n%s", seed, v, simReplay(seed), debug.Stack()))
+			}
+		}()
+		w = newSimWorld(seed, trace)
+		w.run()
+	})
+	return w
+}
+
+func simReplay(seed uint64) string {
+	return fmt.Sprintf("replay: go test ./server -run 'TestSimulation$' -sim.seed %d -sim.trace", seed)
+}
+
+// TestSimulation runs the chat on a simulated kernel, with everything that can happen to a server drawn from a seed:
+// docs/reliability.md says what is checked.
+func TestSimulation(t *testing.T) {
+	seeds := uint64(1000)
+	if raceDetector {
+		seeds = 100
+	}
+	if *simSeeds > 0 {
+		seeds = uint64(*simSeeds)
+	}
+	if *simSeed >= 0 {
+		var trace io.Writer
+		if *simTrace {
+			trace = os.Stdout
+		}
+		simulateAll(t, uint64(*simSeed), 1, 1, trace)
+		return
+	}
+	// A world is small and short-lived: most of the time would go into collections.
+	percent := debug.SetGCPercent(1000)
+	lanes := min(uint64(runtime.GOMAXPROCS(0)), seeds)
+	var done atomic.Uint64
+	start := time.Now()
+	t.Cleanup(func() {
+		debug.SetGCPercent(percent)
+		t.Logf("%d seeds from %d in %.1f s", done.Load(), *simFirst, time.Since(start).Seconds())
+	})
+	for lane := range lanes {
+		t.Run(fmt.Sprint("lane ", lane), func(t *testing.T) {
+			t.Parallel()
+			for i := lane; i < seeds && !t.Failed(); i += lanes {
+				simulateAll(t, *simFirst+i, 1, 1, nil)
+				if n := done.Add(1); n%500 == 0 {
+					fmt.Printf("%d of %d seeds, %.0f a second\n", n, seeds, float64(n)/time.Since(start).Seconds())
+				}
+			}
+		})
+	}
+}
+
+// simulateAll runs seeds, a step apart.
+func simulateAll(t *testing.T, first, n, step uint64, trace io.Writer) {
+	for i := range n {
+		seed := first + i*step
+		if w := simulate(t, seed, trace); w.failed != nil {
+			t.Errorf("seed %d: %v\n%s", seed, w.failed, simReplay(seed))
+			return
+		}
+	}
+}
+
+// TestSimulationReplays: the same seed is the same run, to the last call.
+func TestSimulationReplays(t *testing.T) {
+	for seed := range uint64(10) {
+		var first, second bytes.Buffer
+		simulate(t, seed, &first)
+		simulate(t, seed, &second)
+		if first.Len() == 0 || !bytes.Equal(first.Bytes(), second.Bytes()) {
+			t.Errorf("seed %d: two runs, of %d and %d bytes of trace, differ", seed, first.Len(), second.Len())
+		}
+	}
+}
