@@ -182,10 +182,11 @@ func (g *simGuest) closing(payload []byte) error {
 	return nil
 }
 
-// mayMiss says whether so much was said in g's room that it can have fallen behind what is kept.
+// mayMiss says whether so much was said in g's room that it can have fallen behind what is kept. What the witness has not heard yet
+// counts: another worker may be ahead of its own.
 func (g *simGuest) mayMiss() bool {
 	room := g.stream.room
-	return !g.witness && (room.name == simWild || room.bytes > g.w.window/2)
+	return !g.witness && (room.name == simWild || room.bytes+room.afoot > g.w.window/2)
 }
 
 // line takes a text: an answer for it alone, a gap, or a line of the room.
@@ -330,6 +331,7 @@ func (g *simGuest) behave() {
 		g.ask("/who", "here: ", false)
 	case p < 740:
 		nick := g.w.nick()
+		g.stream.room.afoot += simLineMax
 		g.ask("/nick "+nick, "the nickname "+nick+" is taken", true)
 	case p < 800 && !g.greedy:
 		g.deaf = true
@@ -359,6 +361,7 @@ func (g *simGuest) say() {
 		text = "/" + text
 	}
 	g.texts = append(g.texts, simHash(text))
+	g.stream.room.afoot += len(text) + simLineMax
 	if text[0] == '/' {
 		text = "/" + text
 	}

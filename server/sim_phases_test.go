@@ -70,6 +70,7 @@ func (w *simWorld) arrive() {
 		return
 	}
 	w.guests = append(w.guests, g)
+	r.afoot += 2 * simLineMax // it joins and leaves
 	g.greedy, g.mute = rng.IntN(2) == 0, rng.IntN(10) == 0
 	if rng.IntN(20) == 0 {
 		g.nonsense()

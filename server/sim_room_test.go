@@ -13,6 +13,7 @@ type simRoom struct {
 	name    string
 	lines   []simLine
 	bytes   int            // of the lines
+	afoot   int            // what may have become lines, heard or not: an upper bound
 	places  map[[2]int]int // of the messages in lines, by who said it and its number
 	said    map[int]int    // the number of the latest message by who said it
 	nickOf  map[int]string // of those who have said something
@@ -22,6 +23,9 @@ type simRoom struct {
 	joins   int
 	quiet   bool // nobody is told who leaves, so that a nickname may go to another one unheard
 }
+
+// simLineMax is more than a nickname takes, or a line of the server.
+const simLineMax = 80
 
 // simLine is a line that went to a room.
 type simLine struct {
