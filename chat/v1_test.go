@@ -30,15 +30,6 @@ func (w *world) sit(path string) *person {
 	return p
 }
 
-// sitDeflating is sit with permessage-deflate.
-func (w *world) sitDeflating(path string) *person {
-	w.Helper()
-	offer := []httphead.Option{httphead.NewOption("permessage-deflate", nil)}
-	p, err := w.dial(ws.Dialer{Protocols: []string{chat.Protocol}, Extensions: offer}, path)
-	must(w.T, err)
-	return p
-}
-
 // seated connects to a room under a nickname, and receives what comes first.
 func (w *world) seated(nick, room string) (p *person, hello, joined fields) {
 	w.Helper()
