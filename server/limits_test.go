@@ -434,7 +434,8 @@ func TestMetrics(t *testing.T) {
 	k := &keeper{}
 	x := start(t, setup{keeper: k})
 	x.keep(k, 1234, 0)
-	x.connect()
+	c := x.connect()
+	on(t, c.at, func(*server.Conn) {}) // what the handshake needed has been given back by then
 	w := recorder{header: http.Header{}, status: 200}
 	r, err := http.NewRequest("GET", "/metrics", nil)
 	must(t, err)

@@ -254,6 +254,9 @@ func (w *simWorld) once() {
 	switch p := w.rng.IntN(10); {
 	case p < 4:
 		w.kernel.Step()
+		if w.draining {
+			synctest.Wait() // the call that runs beside goes on at once, and what comes next comes after it
+		}
 	case p < 6:
 		w.kernel.Deliver()
 	default:
