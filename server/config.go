@@ -113,6 +113,10 @@ const (
 	// maxOwn is what a connection's own frames may fill before it is no longer
 	// read, and before Send refuses. One message may go beyond it.
 	maxOwn = 16 << 10
+	// maxAnswer may come on top of that while a connection is served: its message
+	// was taken when there was room, and what else comes up meanwhile, such as that it
+	// has missed something, must not cost it the answer.
+	maxAnswer = 1 << 10
 	// refusePerAddress is how many refused connections of one address may linger.
 	refusePerAddress = 16
 	// acceptBudget is the number of connections accepted in one turn.

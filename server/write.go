@@ -10,13 +10,17 @@ import (
 )
 
 // Send queues one frame of the connection's own, compressed if that was negotiated
-// and makes it smaller. false: c is closed, or 16 KiB are waiting already;
-// Handler.Writable is called when they have gone out.
+// and makes it smaller. false: c is closed, or 16 KiB are waiting already, while c
+// is served 1 KiB more; Handler.Writable is called when they have gone out.
 func (c *Conn) Send(op ws.OpCode, payload []byte) bool {
-	if !c.Open() || c.clogged() {
+	l := c.loop
+	limit := maxOwn
+	if l.corked == c {
+		limit += maxAnswer
+	}
+	if !c.Open() || c.waiting() >= limit {
 		return false
 	}
-	l := c.loop
 	if l.corked == c {
 		l.cork = c.appendFrame(l.cork, op, payload)
 		if len(l.cork) >= maxOwn {
@@ -136,15 +140,19 @@ func (c *Conn) pending() bool {
 }
 
 // clogged reports whether so much is waiting that c is not to be read.
-func (c *Conn) clogged() bool {
+func (c *Conn) clogged() bool { return c.waiting() >= maxOwn }
+
+// waiting is how many bytes of its own c has to send before its peer has read; 0 when it
+// is not blocked.
+func (c *Conn) waiting() int {
 	if c.more == nil || !c.is(blocked) {
-		return false
+		return 0
 	}
 	waiting := len(c.more.own)
 	if c.loop.corked == c {
 		waiting += len(c.loop.cork)
 	}
-	return waiting >= maxOwn
+	return waiting
 }
 
 // block notes that an edge will follow, and when the peer will have stalled.
