@@ -15,8 +15,7 @@ var errStopped = errors.New("the server was stopped")
 // or ctx is done, when what is left is cut and ErrDeadline returned. The
 // server is closed then.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stopAccepting()
-	s.draining.Store(true) // whoever sees it finds the listeners closed
+	s.stopAccepting(func() { s.draining.Store(true) }) // whoever sees it finds the listeners closed
 	for _, l := range s.loops {
 		_ = on(l, func() error { l.drain(); return nil })
 	}
@@ -41,7 +40,7 @@ func (s *Server) Close() (err error) {
 }
 
 func (s *Server) close() error {
-	s.stopAccepting()
+	s.stopAccepting(func() {})
 	for _, l := range s.loops {
 		if l != nil && l.timer >= 0 {
 			_ = on(l, l.stop)
@@ -53,15 +52,22 @@ func (s *Server) close() error {
 	return err
 }
 
-func (s *Server) stopAccepting() {
+// stopAccepting closes the listeners and calls then, both on worker 0, so that no connection comes in between; on the caller's
+// goroutine if that worker is dead or was never there.
+func (s *Server) stopAccepting(then func()) {
 	if l := s.loops[0]; l != nil {
-		_ = on(l, func() error {
+		err := on(l, func() error {
 			for _, ln := range s.listeners {
 				ln.close()
 			}
+			then()
 			return nil
 		})
+		if err == nil {
+			return
+		}
 	}
+	then()
 }
 
 // drain begins to close the loop's connections, so many at each tick.
