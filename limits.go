@@ -44,7 +44,7 @@ type limitFlags struct {
 	MessageRate  int           `default:"1000" help:"Messages and control frames taken from a connection in a second; one that sends more is read later. 0 is any number."`
 	MessageBurst int           `default:"0" help:"Messages taken from it at once after a rest; 0 is twice the rate."`
 	StallTimeout time.Duration `default:"30s" help:"How long a connection may take nothing of what waits for it."`
-	MaxRooms     int           `default:"100000" help:"Rooms at a time; 0 is any number."`
+	MaxRooms     int           `default:"100000" help:"Rooms at a time. With one more, one that is empty and kept for its history gives way. 0 is any number."`
 }
 
 // leastMemory is what a server needs before anybody has come.

@@ -143,6 +143,7 @@ func (ch *Chat) Shed(target int64) (taken int64) { return ch.rooms.Shed(target, 
 func (ch *Chat) Metrics(add func(name, help string, value int64)) {
 	add("rooms", "Rooms, those included that are kept for their history.", int64(ch.rooms.Len()))
 	add("rooms_bytes", "Memory of the rooms' logs.", ch.Bytes())
+	add("evicted_rooms_total", "Empty rooms whose history was given up for new ones because of --max-rooms.", int64(ch.rooms.Evicted()))
 	add("refused_rooms_total", "Upgrades answered 503 because of --max-rooms.", int64(ch.roomsRefused.Load()))
 }
 
@@ -180,7 +181,7 @@ func (ch *Chat) Upgrade(r *server.Request) int {
 	if _, err := readWish(r.Query); err != nil {
 		return 400
 	}
-	if !ch.rooms.Admits(name) {
+	if !ch.rooms.Admit(name) {
 		ch.roomsRefused.Add(1)
 		return 503
 	}

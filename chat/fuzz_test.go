@@ -24,7 +24,7 @@ import (
 func FuzzNick(f *testing.F) {
 	for _, nick := range []string{
 		"ann", "", " ", "user-1", "USER-1", "ｕser-１", "user-x", "a:b", "a：b", "a\u202eb", "\u0301a", "e\u0301", "❤\ufe0f", "\u3164", "a\u2800", "ß", "SS", "ﬁ", "ſ",
-		"a  b", "a b ", "\xff", strings.Repeat("é", 32), strings.Repeat("é", 33), "İ", "ŉ", "\u1160", "a\u00a0b", "℀", "⑴", "\U000e0061",
+		"a  b", "a b ", "\xff", strings.Repeat("é", 32), strings.Repeat("é", 33), "İ", "ŉ", "\u1160", "a\u00a0b", "℀", "⑴", "\U000e0061", "ꭴ",
 	} {
 		f.Add(nick)
 	}

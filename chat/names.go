@@ -263,7 +263,16 @@ const asEmoji = '\uFE0F'
 // compatible forms (UAX #15, NFKC) make no difference, nor does asEmoji.
 func key(nick string) string {
 	nick = strings.ReplaceAll(nick, string(asEmoji), "")
-	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(nick)))
+	return norm.NFKC.String(strings.Map(foldCherokee, cases.Fold().String(norm.NFKC.String(nick))))
+}
+
+// foldCherokee makes Cherokee letters capitals, to which Unicode folds them. Package cases folds those to capitals that
+// are small, and the others to small ones.
+func foldCherokee(r rune) rune {
+	if unicode.Is(unicode.Cherokee, r) {
+		return unicode.ToUpper(r)
+	}
+	return r
 }
 
 var errSigns = errors.New("a nickname has letters, digits, signs other than the colon, and single spaces")

@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
+
+	"throng/chat"
 )
 
 // What the server answers to a nickname that it does not give.
@@ -128,6 +131,22 @@ func TestNickIsTaken(t *testing.T) {
 	ann.wants(" .... eve is now Bob.")
 	bob.say("/nick bob")
 	bob.wants(" .... the nickname bob is taken")
+}
+
+// Each letter of each script is the same nickname in each of its cases. (The Turkish i with and without a dot are two.)
+func TestKeyOfEveryCase(t *testing.T) {
+	pairs := 0
+	for r := range rune(unicode.MaxRune) {
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			pairs++
+			if a, b := chat.Key(string(r)), chat.Key(string(other)); a != b || chat.Key(a) != a {
+				t.Errorf("%q has the key %q, %q has %q", r, a, other, b)
+			}
+		}
+	}
+	if pairs < 2800 {
+		t.Errorf("%d pairs", pairs)
+	}
 }
 
 // A nickname is composed (NFC), however it was typed.

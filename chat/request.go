@@ -176,7 +176,7 @@ func (s *seat) joinAsked(q *request) {
 		s.fail(q.ID, "bad_request", "you are in the room "+q.Room+" already", 0)
 	case len(s.places) == maxRooms:
 		s.fail(q.ID, "forbidden", fmt.Sprintf("a connection is in at most %d rooms", maxRooms), 0)
-	case !ch.rooms.Admits(q.Room):
+	case !ch.rooms.Admit(q.Room):
 		ch.roomsRefused.Add(1)
 		s.fail(q.ID, "unavailable", "there are too many rooms on this server", 5000)
 	default:

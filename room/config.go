@@ -13,7 +13,7 @@ type Config struct {
 	// the other views get history as it is kept. Called on a member's worker, under no lock; it must answer the same
 	// each time.
 	Recode func(dst, frame []byte, view int) []byte
-	Rooms  int // that Map.Admits lets there be at a time; 0: any number
+	Rooms  int // that Map.Admit lets there be at a time; 0: any number
 
 	Window       int           // bytes that a room keeps for delivery to members that are behind
 	HistoryCount int           // messages that a joiner may ask for; 0 keeps no history

@@ -203,6 +203,39 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestEviction: with as many rooms as there may be, the one that has been empty for longest gives way to a new one, none
+// that somebody is in, and none to a room that is there.
+func TestEviction(t *testing.T) {
+	w := newWorld(t, 1, func(c *room.Config) { c.Rooms, c.Shards = 4, 1 })
+	has := func(name string) bool { return w.rooms.With(name, func(*room.Room) {}) }
+	for _, name := range []string{"first", "second", "third"} {
+		w.outside(name, 10)
+	}
+	stays := w.join("stays", 0, 0, -1)
+	back := w.join("first", 0, 0, -1) // is in the list of empty rooms, and is not empty
+	if !w.rooms.Admit("third") || w.rooms.Len() != 4 || w.rooms.Evicted() != 0 {
+		t.Fatal("a room that is there made another go")
+	}
+	for i, want := range []string{"second", "third"} {
+		if !w.rooms.Admit("new") || has(want) || w.rooms.Len() != 3 || w.rooms.Evicted() != uint64(i+1) {
+			t.Fatalf("%s did not give way; %d rooms", want, w.rooms.Len())
+		}
+		if !w.rooms.Admit("new") || w.rooms.Evicted() != uint64(i+1) {
+			t.Fatal("a room gave way although there is a place")
+		}
+		w.join(fmt.Sprint("new", i), 0, 0, -1)
+	}
+	if w.rooms.Admit("new") || !has("first") || !has("stays") || w.rooms.Len() != 4 {
+		t.Fatal("a room with members gave way")
+	}
+	w.say(stays, 10)
+	w.leave(stays)
+	w.leave(back)
+	if !w.rooms.Admit("new") || has("stays") || !has("first") {
+		t.Fatal("not the room that has been empty for longest gave way")
+	}
+}
+
 // TestSweepBudget: a sweep removes no more rooms at a time than it may look at, and comes to all of them.
 func TestSweepBudget(t *testing.T) {
 	w := newWorld(t, 1, nil)

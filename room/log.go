@@ -22,6 +22,7 @@ type log struct {
 	newest   uint32 // when the last message came, in seconds
 	lanes    int    // that deliver from it
 	held     int    // bytes of its pages
+	largest  int    // frame so far
 }
 
 // append publishes a frame. Under the room's lock.
@@ -31,6 +32,7 @@ func (l *log) append(frame []byte, notice bool) {
 	if last == nil || !last.fits(end-last.base, len(frame)) {
 		last = l.begin(end, len(frame))
 	}
+	l.largest = max(l.largest, len(frame))
 	seconds := l.config.seconds()
 	last.put(frame, mark{end - last.base, l.messages - last.first, notice, seconds})
 	if !notice {
@@ -64,9 +66,11 @@ func (l *log) begin(end uint64, frame int) *segment {
 }
 
 // alive leaves out the oldest segments that are outside the window and outside the history. Never the last one. A log
-// that no lane delivers from needs no window.
+// that no lane delivers from needs no window. The largest frame is added to the window, because a message is taken while
+// lanes lag by less than half of it, however long the message is: with less, one message and a few notices could push
+// out what a lane is just coming to.
 func (l *log) alive(table []*segment, end uint64) []*segment {
-	window := uint64(l.config.Window)
+	window := uint64(l.config.Window + l.largest)
 	if l.lanes == 0 {
 		window = 0
 	}

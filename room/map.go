@@ -16,6 +16,8 @@ type Map struct {
 	fanouts []*Fanout
 	swept   int // the shard where the next sweep begins
 	count   atomic.Int64
+	evictor atomic.Uint32 // counts the shards that had to give a room
+	evicted atomic.Uint64
 }
 
 // A shard is a part of the map with a lock of its own. The lock also guards who uses a room, so that a room never goes
@@ -103,17 +105,36 @@ func (m *Map) With(name string, use func(*Room)) bool {
 // Len counts the rooms.
 func (m *Map) Len() int { return int(m.count.Load()) }
 
-// Admits reports whether one may join a room of that name: there is one, or there may be one more. Joins that are
-// asked about at the same time can each make the last room: there are never more of them than goroutines that ask.
-func (m *Map) Admits(name string) bool {
+// Admit reports whether one may join a room of that name: there is one, or there may be one more. If there are too many,
+// the one of those kept for their history that has been empty for longest, or nearly so, gives way: else whoever talked once
+// in as many rooms as there may be would keep everybody from new ones until those are aged. Joins that are asked about at the
+// same time can each make the last room: there are never more of them than goroutines that ask. Any goroutine.
+func (m *Map) Admit(name string) bool {
 	if m.config.Rooms == 0 || m.Len() < m.config.Rooms {
 		return true
 	}
 	s := m.shard(name)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rooms[name] != nil
+	known := s.rooms[name] != nil
+	s.mu.Unlock()
+	return known || m.evict()
 }
+
+// evict removes an empty room, and says whether there was one. The shards take turns, so that what goes is old although
+// each of them knows the age of its own rooms only.
+func (m *Map) evict() bool {
+	for range m.shards {
+		s := &m.shards[m.evictor.Add(1)%uint32(len(m.shards))]
+		if s.evict() {
+			m.evicted.Add(1)
+			return true
+		}
+	}
+	return false
+}
+
+// Evicted is how many rooms have given way to others. Any goroutine.
+func (m *Map) Evicted() uint64 { return m.evicted.Load() }
 
 // Sweep removes empty rooms whose history has aged out, and returns how many. It looks at no more than budget rooms, and
 // at none that is not due. One goroutine at a time.
@@ -169,20 +190,51 @@ func (s *shard) exit(r *Room) {
 func (s *shard) vacate(r *Room) (removed bool) {
 	r.mu.Lock()
 	aged := r.history().aged()
-	r.history().trim(true)
-	if aged {
-		r.logs = [maxViews]*log{}
+	if !aged {
+		r.history().trim(true)
+		r.account()
 	}
-	r.account()
 	r.mu.Unlock()
-	r.awaiting = !aged
 	if aged {
-		delete(s.rooms, r.name)
-		s.count.Add(-1)
+		s.remove(r)
 	} else {
 		s.due = append(s.due, due{s.config.Now() + s.config.HistoryAge, r})
 	}
+	r.awaiting = !aged
 	return aged
+}
+
+// remove takes away an empty room. Under the shard's lock.
+func (s *shard) remove(r *Room) {
+	r.mu.Lock()
+	r.logs = [maxViews]*log{}
+	r.account()
+	r.mu.Unlock()
+	delete(s.rooms, r.name)
+	s.count.Add(-1)
+}
+
+// evict removes the room that has been empty for longest, and says whether there was one.
+func (s *shard) evict() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.due) > 0 {
+		// One that has members again is listed anew when the last of them leaves.
+		if r := s.next(); r.users == 0 {
+			s.remove(r)
+			return true
+		}
+	}
+	return false
+}
+
+// next takes the first room from the list of those that are due. Under the shard's lock.
+func (s *shard) next() *Room {
+	r := s.due[0].room
+	s.due[0] = due{}
+	s.due = s.due[1:]
+	r.awaiting = false
+	return r
 }
 
 // sweep looks at the rooms that are due.
@@ -191,12 +243,8 @@ func (s *shard) sweep(budget int) (looked, removed int) {
 	defer s.mu.Unlock()
 	now := s.config.Now()
 	for ; looked < budget && len(s.due) > 0 && s.due[0].at <= now; looked++ {
-		r := s.due[0].room
-		s.due[0] = due{}
-		s.due = s.due[1:]
-		r.awaiting = false
 		// One that has members again is listed anew when the last of them leaves.
-		if r.users == 0 && s.vacate(r) {
+		if r := s.next(); r.users == 0 && s.vacate(r) {
 			removed++
 		}
 	}

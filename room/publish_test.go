@@ -44,6 +44,33 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestLargerThanTheWindow: a message may be larger than the window, and what is before it still comes to those whose lane
+// lags as far as a lane may.
+func TestLargerThanTheWindow(t *testing.T) {
+	w := newWorld(t, 2, small)
+	a, b := w.join("lobby", 0, 0, -1), w.join("lobby", 1, 0, -1)
+	const before = 2000 / 50
+	for range before {
+		if !w.say(a, 48) {
+			t.Fatal("refused below half the window")
+		}
+	}
+	if !w.say(a, 70_000) { // of a page of its own, so that the next notice begins one
+		t.Fatal("a large message was refused below half the window")
+	}
+	if w.say(b, 48) {
+		t.Fatal("a message was taken that far behind")
+	}
+	const notices = 2000 / 50
+	for range notices {
+		w.notify(a, 48)
+	}
+	w.quiesce()
+	if want := before + 1 + notices; a.got != want || b.got != want {
+		t.Errorf("%d and %d of %d were delivered", a.got, b.got, want)
+	}
+}
+
 // TestBusyEnds: the resume comes below a quarter of the window, not before.
 func TestBusyEnds(t *testing.T) {
 	w := newWorld(t, 1, small)
