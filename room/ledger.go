@@ -78,12 +78,17 @@ func (s *shelf) remove(r *Room) {
 	r.prev, r.next = nil, nil
 }
 
-// Bytes is what the logs of all rooms hold. Any goroutine.
-func (m *Map) Bytes() int64 { return m.pages.held.Load() }
+// roomBytes is what a room costs without its log's pages: the room, its first log, its place in the map, its name, and what
+// the allocator adds.
+const roomBytes = 512
 
-// Shed takes memory from the logs until they hold at most target bytes, those that hold most first. What members that
-// lag have not got yet goes first, and they are told that they missed it; then the history; the last segment of a log
-// stays. It looks at no more than budget rooms for each of both, and returns how many bytes it took. Any goroutine.
+// Bytes is what all rooms hold, without their members. Any goroutine.
+func (m *Map) Bytes() int64 { return m.pages.held.Load() + m.count.Load()*roomBytes }
+
+// Shed takes memory from the rooms until they hold at most target bytes. Those give first whose logs hold most: what members
+// that lag have not got yet, of which they are told that they missed it, then the history, but for the last segment of a log.
+// Then rooms go that are empty, as by Admit. It looks at no more than budget rooms for each of the three, and returns how many
+// bytes it took. Any goroutine.
 func (m *Map) Shed(target int64, budget int) (taken int64) {
 	for _, history := range []bool{true, false} {
 		left := budget
@@ -96,6 +101,13 @@ func (m *Map) Shed(target int64, budget int) (taken int64) {
 				taken += int64(r.shed(history))
 			}
 		}
+	}
+	for ; budget > 0 && m.Bytes() > target; budget-- {
+		bytes, ok := m.evict()
+		if !ok {
+			break
+		}
+		taken += bytes
 	}
 	return taken
 }

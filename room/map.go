@@ -117,20 +117,24 @@ func (m *Map) Admit(name string) bool {
 	s.mu.Lock()
 	known := s.rooms[name] != nil
 	s.mu.Unlock()
-	return known || m.evict()
+	if known {
+		return true
+	}
+	_, ok := m.evict()
+	return ok
 }
 
-// evict removes an empty room, and says whether there was one. The shards take turns, so that what goes is old although
+// evict removes an empty room, and returns the bytes that it held, and whether there was one. The shards take turns, so that what goes is old although
 // each of them knows the age of its own rooms only.
-func (m *Map) evict() bool {
+func (m *Map) evict() (bytes int64, ok bool) {
 	for range m.shards {
 		s := &m.shards[m.evictor.Add(1)%uint32(len(m.shards))]
-		if s.evict() {
+		if bytes, ok = s.evict(); ok {
 			m.evicted.Add(1)
-			return true
+			break
 		}
 	}
-	return false
+	return bytes, ok
 }
 
 // Evicted is how many rooms have given way to others. Any goroutine.
@@ -204,28 +208,29 @@ func (s *shard) vacate(r *Room) (removed bool) {
 	return aged
 }
 
-// remove takes away an empty room. Under the shard's lock.
-func (s *shard) remove(r *Room) {
+// remove takes away an empty room, and returns the bytes that it held. Under the shard's lock.
+func (s *shard) remove(r *Room) (bytes int64) {
 	r.mu.Lock()
+	bytes = int64(r.held) + roomBytes
 	r.logs = [maxViews]*log{}
 	r.account()
 	r.mu.Unlock()
 	delete(s.rooms, r.name)
 	s.count.Add(-1)
+	return bytes
 }
 
-// evict removes the room that has been empty for longest, and says whether there was one.
-func (s *shard) evict() bool {
+// evict removes the room that has been empty for longest, and returns the bytes that it held, and whether there was one.
+func (s *shard) evict() (bytes int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.due) > 0 {
 		// One that has members again is listed anew when the last of them leaves.
 		if r := s.next(); r.users == 0 {
-			s.remove(r)
-			return true
+			return s.remove(r), true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // next takes the first room from the list of those that are due. Under the shard's lock.

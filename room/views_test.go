@@ -167,13 +167,22 @@ func TestShed(t *testing.T) {
 	if m.Shed(0, 1) == 0 {
 		t.Error("a room of those that are looked at had something to give")
 	}
-	if m.Shed(0, 1000) == 0 || m.Bytes() > 4*64<<10 || m.Shed(0, 1000) != 0 {
+	if m.Shed(0, 1000) == 0 || m.Bytes() > 4*(64<<10+1<<10) || m.Shed(0, 1000) != 0 {
 		t.Errorf("%d bytes are left of %d", m.Bytes(), held)
 	}
 	if missed := wake(0); missed < 30 || missed > 99 { // the last segment stays
 		t.Errorf("the one in the smallest room missed %d messages", missed)
 	}
-	for i := range people {
-		people[i].mem.Leave()
+	// Last go those that are empty, one after the other, and no more of them than have to.
+	people[1].mem.Leave()
+	people[2].mem.Leave()
+	held = m.Bytes()
+	if taken := m.Shed(held-1, 1000); taken < 1000 || taken != held-m.Bytes() || m.Len() != 3 || m.Evicted() != 1 {
+		t.Errorf("took %d of %d for one byte, and %d rooms are left", taken, held, m.Len())
 	}
+	if m.Shed(0, 1) == 0 || m.Shed(0, 1000) != 0 || m.Len() != 2 {
+		t.Errorf("%d rooms are left, and two have members", m.Len())
+	}
+	people[0].mem.Leave()
+	people[3].mem.Leave()
 }

@@ -105,8 +105,11 @@ func (l *loop) relieve() bool {
 		return false // until the next tick
 	}
 	if k := m.keeper; k != nil {
-		if taken := k.Shed(max(0, k.Bytes()-(held-m.near))); taken > 0 {
-			s.counts.shedBytes.Add(uint64(taken))
+		target := max(0, k.Bytes()-(held-m.near))
+		taken := k.Shed(target)
+		s.counts.shedBytes.Add(uint64(taken))
+		// When nothing had to be taken, another worker has done so meanwhile.
+		if taken > 0 || k.Bytes() <= target && target > 0 {
 			return true
 		}
 	}

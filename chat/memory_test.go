@@ -1,0 +1,56 @@
+package chat_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The memory budget holds with real rooms and real connections: rooms whose windows would need
+// several times as much, each with somebody who reads nothing. Who talks hears everything, and who did not
+// read is told exactly how much went by.
+func TestMemoryOfRooms(t *testing.T) {
+	const limit, rooms, messages, size = 4 << 20, 12, 250, 8 << 10
+	w := start(t, func(o *options) {
+		o.server.MaxHeldBytes, o.server.SendBufferBytes = limit, 4096
+	})
+	talkers, deaf := make([]*person, rooms), make([]*person, rooms)
+	for i := range rooms {
+		deaf[i] = w.deaf(fmt.Sprintf("/chat/r%d?nick=deaf%d&history=0", i, i))
+		talkers[i] = w.as(fmt.Sprint("talker", i), fmt.Sprint("r", i))
+	}
+	most := int64(0)
+	for m := range messages {
+		text := fmt.Sprint(m, strings.Repeat("x", size))
+		for i, p := range talkers {
+			p.say(text)
+			p.wants(fmt.Sprint("talker", i, ": ", text))
+			most = max(most, w.srv.Stats().HeldBytes)
+		}
+	}
+	// What one message adds, at most a page of each of the two views, is there before the turn that takes it from elsewhere.
+	if most < limit*8/10 || most > limit+2*(64<<10+size) {
+		t.Errorf("%d bytes were held at most, and the limit is %d", most, limit)
+	}
+	if s := w.srv.Stats(); s.ShedBytes < rooms*(1<<20)-limit || s.GaveUp != 0 {
+		t.Errorf("%+v", s)
+	}
+	for i, p := range deaf {
+		next, gaps := 0, 0
+		for next < messages {
+			line, missed := p.hear(), 0
+			if _, err := fmt.Sscanf(line, " .... you missed %d messages.", &missed); err == nil {
+				gaps++
+				next += missed
+				continue
+			}
+			if line != fmt.Sprint("talker", i, ": ", next, strings.Repeat("x", size)) {
+				t.Fatalf("%.40q instead of message %d", line, next)
+			}
+			next++
+		}
+		if gaps == 0 {
+			t.Errorf("nothing was missed in room %d", i)
+		}
+	}
+}
