@@ -88,7 +88,8 @@ type Config struct {
 	// stalled peer's memory in the kernel is the server's. Defaults: 16 and 32 KiB.
 	// The kernel doubles them for its own needs, and looks at the first only when it
 	// begins another segment: with 16 KiB it held up to 64 KiB for a peer that does not
-	// read, with 32 KiB up to 111.
+	// read, with 32 KiB up to 111. For that, messages of 2 KiB with four in flight cost
+	// a tenth more processor time; with one in flight, nothing.
 	SendBufferBytes, ReceiveBufferBytes int
 
 	// AllowOrigins are more origins from which a browser may connect, as in
