@@ -111,8 +111,9 @@ func TestRoomsAreApart(t *testing.T) {
 	config := start(t, &liar.Server{})
 	config.Rooms, config.Senders, config.Messages = 4, 1, 10
 	p := run(t, config).Proof
-	if want := int64(4 * 10 * members * 3 / 4); p.Misdelivered != want || p.Missing != 0 {
-		t.Errorf("%d misdelivered, want %d; %d missing", p.Misdelivered, want, p.Missing)
+	// The run ends when everybody has what is due, whatever else is under way.
+	if most := int64(4 * 10 * members * 3 / 4); p.Misdelivered == 0 || p.Misdelivered > most || p.Missing != 0 {
+		t.Errorf("%d misdelivered, and there are %d to be; %d missing", p.Misdelivered, most, p.Missing)
 	}
 }
 
