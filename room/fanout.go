@@ -132,6 +132,9 @@ func (q *queue) push(l *lane) {
 func (q *queue) pop() *lane {
 	l := q.head
 	q.head, l.next = l.next, nil
+	if q.head == nil {
+		q.tail = nil // or it would keep the room's log when the room has gone
+	}
 	return l
 }
 

@@ -2,8 +2,10 @@ package room_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
+	"weak"
 
 	"throng/room"
 )
@@ -201,6 +203,25 @@ func TestSweep(t *testing.T) {
 	if w.rooms.Len() != 0 {
 		t.Fatal("an aged room was kept")
 	}
+}
+
+// TestNothingKeepsARoom: when a room has gone so has its log, though nothing has happened since on the workers that wrote it.
+func TestNothingKeepsARoom(t *testing.T) {
+	w := newWorld(t, 2, func(c *room.Config) { c.HistoryCount = 0 })
+	a, b := w.join("lobby", 0, 0, -1), w.join("lobby", 1, 0, -1)
+	gone := weak.Make(a.mem.Room())
+	w.say(a, 1000)
+	w.quiesce()
+	w.leave(a)
+	w.leave(b)
+	w.quiesce()
+	w.checkRooms(1)
+	w.model, w.waiters = nil, nil
+	runtime.GC()
+	if gone.Value() != nil {
+		t.Error("the room is still there")
+	}
+	runtime.KeepAlive(w)
 }
 
 // TestEviction: with as many rooms as there may be, the one that has been empty for longest gives way to a new one, none

@@ -25,12 +25,12 @@ type log struct {
 	largest  int    // frame so far
 }
 
-// append publishes a frame. Under the room's lock.
-func (l *log) append(frame []byte, notice bool) {
+// append publishes a frame. Under the room's lock; lanes are the room's.
+func (l *log) append(frame []byte, notice bool, lanes []*lane) {
 	end := l.end.Load()
 	last := l.last()
 	if last == nil || !last.fits(end-last.base, len(frame)) {
-		last = l.begin(end, len(frame))
+		last = l.begin(end, len(frame), lanes)
 	}
 	l.largest = max(l.largest, len(frame))
 	seconds := l.config.seconds()
@@ -50,11 +50,11 @@ func (l *log) last() *segment {
 }
 
 // begin publishes a table with a new segment at its end, without those segments that nobody may read any more.
-func (l *log) begin(end uint64, frame int) *segment {
+func (l *log) begin(end uint64, frame int, lanes []*lane) *segment {
 	var kept []*segment
 	size := 0
 	if last := l.last(); last != nil {
-		kept, size = l.alive(*l.table.Load(), end), len(last.page)
+		kept, size = l.alive(*l.table.Load(), end, lanes), len(last.page)
 	}
 	s := &segment{base: end, first: l.messages, page: make([]byte, pageSize(size, frame))}
 	l.held += len(s.page)
@@ -65,15 +65,9 @@ func (l *log) begin(end uint64, frame int) *segment {
 	return s
 }
 
-// alive leaves out the oldest segments that are outside the window and outside the history. Never the last one. A log
-// that no lane delivers from needs no window. The largest frame is added to the window, because a message is taken while
-// lanes lag by less than half of it, however long the message is: with less, one message and a few notices could push
-// out what a lane is just coming to.
-func (l *log) alive(table []*segment, end uint64) []*segment {
-	window := uint64(l.config.Window + l.largest)
-	if l.lanes == 0 {
-		window = 0
-	}
+// alive leaves out the oldest segments that are outside the window and outside the history. Never the last one.
+func (l *log) alive(table []*segment, end uint64, lanes []*lane) []*segment {
+	window := l.window(end, lanes)
 	now := l.config.Now()
 	for len(table) > 1 {
 		after := table[1]
@@ -84,6 +78,22 @@ func (l *log) alive(table []*segment, end uint64) []*segment {
 		table = table[1:]
 	}
 	return table
+}
+
+// window is how many bytes before the end have to stay. A log that no lane delivers from needs none. What a lane is just
+// coming to can be more than the configured window: a message is taken while lanes lag by less than half of it, however
+// long the message is, and notices are taken always.
+func (l *log) window(end uint64, lanes []*lane) uint64 {
+	if l.lanes == 0 {
+		return 0
+	}
+	window := uint64(l.config.Window)
+	for _, lane := range lanes {
+		if lane.log == l {
+			window = max(window, min(end-lane.reached.Load(), uint64(l.config.Window+l.largest)))
+		}
+	}
+	return window
 }
 
 // trim leaves out the window, and unless told to keep it the history too, but for the last segment. Under the room's lock.

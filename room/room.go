@@ -176,7 +176,7 @@ func (r *Room) append(e Entry, notice bool) {
 		}
 		frame := e.Frame(view, at)
 		if len(frame) > 0 {
-			l.append(frame, notice)
+			l.append(frame, notice, r.lanes)
 		} else if !notice {
 			panic("room: an empty frame")
 		}
