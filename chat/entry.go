@@ -69,6 +69,16 @@ func (p *packed) pack(d *frame.Deflater, payload []byte) {
 	}
 }
 
+// keepMessage is the frame up to which a message's memory is used again.
+const keepMessage = 256 << 10
+
+// trim gives the memory of a large message back. When it is published.
+func (m *message) trim() {
+	if cap(m.frame) > keepMessage {
+		*m = message{seq: m.seq}
+	}
+}
+
 // begin makes the plain payload as far as the nickname.
 func (m *message) begin() []byte { return m.plain[:0] }
 

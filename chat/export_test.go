@@ -53,6 +53,17 @@ func (ch *Chat) Left() (l Leftovers) {
 	return l
 }
 
+// Scratch is the largest buffer that workers keep for what they compose. When they have ended.
+func (ch *Chat) Scratch() (largest int) {
+	for i := range ch.desks {
+		m := &ch.desks[i].message
+		for _, b := range [][]byte{m.plain, m.body, m.plainPacked.data, m.bodyPacked.data, m.payload, m.frame, ch.desks[i].object} {
+			largest = max(largest, cap(b))
+		}
+	}
+	return largest
+}
+
 func (n *names) count() (owners, texts int) {
 	for i := range n.owners {
 		n.owners[i].mu.Lock()

@@ -93,7 +93,9 @@ func (m *member) say(text []byte) bool {
 	var digits [20]byte
 	number := strconv.AppendUint(digits[:0], m.id.Load()&^chosen, 10)
 	msg.encode(r, m.conn.Deflater(), number, ch.names.appendTo(msg.begin(), &m.id), text, "")
-	return r.Publish(msg, m)
+	taken := r.Publish(msg, m)
+	msg.trim()
+	return taken
 }
 
 // tell answers the member alone. false: it takes nothing more at present.

@@ -54,3 +54,28 @@ func TestMemoryOfRooms(t *testing.T) {
 		}
 	}
 }
+
+// What a large message was composed in is not kept for the next one.
+func TestLargeMessagesLeaveNothing(t *testing.T) {
+	const size = 1 << 20
+	w := start(t, func(o *options) { o.server.MaxMessageBytes, o.chat.MaxMessage = 8<<20, 8<<20 })
+	ann := w.as("ann", "r")
+	ben, _, _ := w.seated("ben", "r")
+	text := strings.Repeat("x", size)
+	ann.say(text)
+	ann.wants("ann: " + text)
+	for ben.get()["t"] != "msg" { // presence comes when it comes
+	}
+	ben.say(said("r", text, "large"))
+	ann.wants("ben: " + text)
+	for ben.get()["t"] != "msg" { // presence comes when it comes
+	}
+	ben.say(`{"op":"history","room":"r","id":"` + strings.Repeat("i", size) + `"}`)
+	ben.get()
+	ann.conn.Close()
+	ben.conn.Close()
+	must(t, w.srv.Close())
+	if n := w.chat.Scratch(); n > size/2 {
+		t.Errorf("%d bytes are kept", n)
+	}
+}

@@ -137,6 +137,7 @@ func (s *seat) say(p *place, q *request) (taken bool) {
 	nick := ch.names.appendTo(m.begin(), &s.who.nick)
 	m.encode(r, s.conn.Deflater(), []byte(s.who.id), nick, []byte(*q.Text), q.ID)
 	taken = r.Publish(m, s)
+	m.trim()
 	if q.ID != "" {
 		s.who.settle(r.Epoch(), q.ID, m.seq)
 	}

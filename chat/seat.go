@@ -113,7 +113,9 @@ func (s *seat) begin() []byte { return s.desk().object[:0] }
 
 // send sends an object that was made in what begin gave.
 func (s *seat) send(object []byte) bool {
-	s.desk().object = object
+	if s.desk().object = object; cap(object) > keepMessage {
+		s.desk().object = nil
+	}
 	return s.conn.Send(ws.OpText, object)
 }
 

@@ -80,7 +80,7 @@ func (l *lane) visit(mem *Member, v *view) (writes int) {
 	for mem.cursor != v.end && !mem.is(blocked) {
 		run := v.run(mem.cursor)
 		n := mem.write(run)
-		writes++
+		writes += cost(n)
 		mem.cursor += uint64(n)
 		if n < len(run) {
 			mem.seen = v.ordinalAt(mem.cursor)
@@ -92,6 +92,10 @@ func (l *lane) visit(mem *Member, v *view) (writes int) {
 	l.fanout.writing = false
 	return writes
 }
+
+// cost is what a write of n bytes counts, against the limits of bites and turns: one for each page, since most runs are no
+// longer, and a frame of a megabyte takes as long as a hundred small ones.
+func cost(n int) int { return max(1, n/maxSegment) }
 
 // skip moves a member that has fallen behind everything that is kept to the middle of the window: at the oldest frame
 // it would soon miss some again.

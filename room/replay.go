@@ -25,6 +25,9 @@ func (l *lane) endReplay(mem *Member) {
 	if len(l.replays) == 0 {
 		l.replays = nil
 	}
+	if f := l.fanout; cap(f.scratch) > 4*maxSegment {
+		f.scratch = nil // one large message is no reason to keep that much
+	}
 }
 
 // replay writes to a member what came before it joined: the messages, without the notices between them. One that
@@ -42,7 +45,7 @@ func (l *lane) replay(mem *Member, own *view) (writes int) {
 		messages, next := l.fanout.gather(l, &v, mem.cursor, r.until)
 		if len(messages) > 0 {
 			n := mem.write(messages)
-			writes++
+			writes += cost(n)
 			if n < len(messages) {
 				mem.cursor = l.fanout.taken(l, &v, mem.cursor, n)
 				mem.seen = v.ordinalAt(mem.cursor)
