@@ -139,7 +139,7 @@ func (g *simGuest) answer() {
 // frame takes one frame.
 func (g *simGuest) frame(f simIncoming) error {
 	if g.w.trace != nil {
-		fmt.Fprintf(g.w.trace, "guest %d in %s got %#x %q\n", g.id, g.stream.room.name, f.op, f.payload[:min(len(f.payload), 40)])
+		g.w.kernel.Note("guest %d in %s got %#x %q", g.id, g.stream.room.name, f.op, f.payload[:min(len(f.payload), 40)])
 	}
 	if g.closed != 0 {
 		return fmt.Errorf("a frame %#x after a close frame", f.op)

@@ -174,6 +174,8 @@ func (l simLog) Handle(_ context.Context, r slog.Record) error {
 
 // beside runs what waits for the workers, and steps until it is done. Nothing else happens meanwhile than in between.
 func (w *simWorld) beside(f func() error, between func()) (err error) {
+	w.kernel.Apart(true)
+	defer w.kernel.Apart(false)
 	go func() { w.calls <- f() }()
 	for range 1_000_000 {
 		synctest.Wait()
@@ -233,6 +235,7 @@ func (w *simWorld) stop() {
 		if patience--; patience == 0 || w.failed != nil {
 			w.cut = true
 			cancel()
+			synctest.Wait()
 		}
 		w.once()
 		if w.rng.IntN(20) == 0 {

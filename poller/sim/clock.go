@@ -8,7 +8,7 @@ import (
 )
 
 // slowest is how long a slow look at the clock takes at most.
-const slowest = time.Millisecond
+const slowest = 3 * time.Millisecond
 
 // Now implements poller.Kernel.
 func (k *Kernel) Now() time.Duration {
@@ -38,6 +38,7 @@ func (k *Kernel) StepWall(d time.Duration) {
 func (k *Kernel) Advance(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.settle()
 	k.trace("time +%v", d)
 	k.advance(d)
 }

@@ -182,6 +182,14 @@ func (p *poll) take() {
 // Step runs one callback of a poll that is drawn among those that have any. It reports whether there was one.
 func (k *Kernel) Step() bool {
 	k.mu.Lock()
+	k.settle()
+	k.mu.Unlock()
+	return k.callback()
+}
+
+// callback is Step without the signals that wait for it.
+func (k *Kernel) callback() bool {
+	k.mu.Lock()
 	k.step++
 	runnable := make([]*poll, 0, 8)
 	for _, p := range k.polls {
@@ -230,7 +238,7 @@ func (k *Kernel) meanwhile() {
 	overlap := k.chance(k.config.Faults.Overlap)
 	k.mu.Unlock()
 	if overlap {
-		k.Step()
+		k.callback()
 	}
 }
 
@@ -238,6 +246,7 @@ func (k *Kernel) meanwhile() {
 func (k *Kernel) Idle() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.settle()
 	for _, p := range k.polls {
 		if p.runnable() {
 			return false

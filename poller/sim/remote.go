@@ -170,6 +170,7 @@ func (k *Kernel) Deliver() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.step++
+	k.settle()
 	if len(k.flight) == 0 {
 		return false
 	}

@@ -31,6 +31,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -46,7 +47,7 @@ type Config struct {
 	Files int
 	// SendBufferBytes and ReceiveBufferBytes are what a connection's two directions hold. Defaults: 4 KiB.
 	SendBufferBytes, ReceiveBufferBytes int
-	// Trace takes a line for each call and event. Optional.
+	// Trace takes a line for each event and each call on a socket. Optional.
 	Trace io.Writer
 }
 
@@ -64,7 +65,7 @@ type Faults struct {
 	Option     int // EINVAL
 	Reorder    int // a batch that is not in the order of its edges, or misses some until the next one
 	Overlap    int // a Read or Write during which another poll goes on, as on another processor
-	Slow       int // a look at the clock that takes up to a millisecond
+	Slow       int // a look at the clock that takes up to three milliseconds
 }
 
 // Kernel is a simulated poller.Kernel.
@@ -79,6 +80,8 @@ type Kernel struct {
 	open      Open
 	polls     []*poll
 	flight    []*Remote // those with something on its way
+	apart     bool      // signals wait for the next step
+	signals   []*file   // those that wait
 	listeners map[string]*file
 	now       time.Duration
 	wall      time.Time
@@ -138,6 +141,13 @@ func (k *Kernel) Full() bool {
 
 // chance draws whether a fault happens. Under the lock.
 func (k *Kernel) chance(rate int) bool { return rate > 0 && !k.off && k.rng.IntN(1024) < rate }
+
+// Note writes a line to the trace.
+func (k *Kernel) Note(format string, args ...any) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.trace(format, args...)
+}
 
 // trace notes what happens. Under the lock.
 func (k *Kernel) trace(format string, args ...any) {
@@ -225,9 +235,11 @@ func (k *Kernel) Close(fd int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f, err := k.file(fd)
-	k.trace("close %d: %v", fd, err)
 	if err != nil {
 		return err
+	}
+	if f.kind == socket {
+		k.trace("close %d", fd)
 	}
 	if f.poll != nil {
 		f.poll.detach(f)
@@ -273,18 +285,39 @@ func (k *Kernel) NewSignal() (int, error) {
 	return k.install(&file{kind: signal})
 }
 
-// Signal implements poller.Kernel. It calls nobody: its caller may hold locks.
+// Apart has the edges of signals wait for the next step, or no longer. It is for the time in which another goroutine calls the
+// server: then it does not matter when during a step that one has signalled.
+func (k *Kernel) Apart(on bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.apart = on
+	k.settle()
+}
+
+// Signal implements poller.Kernel. It calls nobody, since its caller may hold locks.
 func (k *Kernel) Signal(fd int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f, err := k.file(fd, signal)
-	k.trace("signal %d: %v", fd, err)
 	if err != nil {
 		return err
 	}
 	f.signalled = true
-	f.notify(poller.Readable)
+	if k.apart {
+		k.signals = append(k.signals, f)
+	} else {
+		f.notify(poller.Readable)
+	}
 	return nil
+}
+
+// settle gives the edges of signals that wait. At the beginning of all that moves the kernel, under the lock.
+func (k *Kernel) settle() {
+	slices.SortFunc(k.signals, func(a, b *file) int { return a.fd - b.fd })
+	for _, f := range k.signals {
+		f.notify(poller.Readable)
+	}
+	k.signals = k.signals[:0]
 }
 
 // Peer implements poller.Kernel: everybody comes from loopback.
