@@ -8,19 +8,22 @@ import "fmt"
 func (s *Server) Inspect(bound int, atRest bool) (open int, err error) {
 	for _, l := range s.loops {
 		open += len(l.open)
-		if err := l.inspect(bound, atRest); err != nil {
+		if err := l.inspect(s, bound, atRest); err != nil {
 			return open, fmt.Errorf("worker %d: %w", l.worker.ID(), err)
 		}
 	}
 	return open, nil
 }
 
-func (l *loop) inspect(bound int, atRest bool) error {
+func (l *loop) inspect(s *Server, bound int, atRest bool) error {
 	if len(l.cork) > 0 || l.corked != nil || l.inTurn {
 		return fmt.Errorf("%d bytes in the cork between two events", len(l.cork))
 	}
 	if atRest && len(l.incoming)+len(l.doomed) > 0 {
 		return fmt.Errorf("at rest with %d arrivals and %d doomed", len(l.incoming), len(l.doomed))
+	}
+	if held := l.held.Load(); held < 0 || held != 0 && s.Conns() == 0 {
+		return fmt.Errorf("%d bytes on the account of %d connections", held, s.Conns())
 	}
 	for i, c := range l.open {
 		if err := l.inspectOpen(c, i, bound, atRest); err != nil {
@@ -61,7 +64,7 @@ func (l *loop) inspectOpen(c *Conn, i, bound int, atRest bool) error {
 		return fmt.Errorf("output waits, but no edge is waited for")
 	case c.is(blocked) && !c.is(doomed) && (c.more == nil || c.more.list != &l.stalled):
 		return fmt.Errorf("blocked, but with no deadline")
-	case atRest && c.is(blocked|paused|deaf|doomed|queued):
+	case atRest && c.is(blocked|paused|deaf|doomed|queued|throttled):
 		return fmt.Errorf("at rest with flags %b", c.flags)
 	case atRest && c.more != nil && len(c.more.unread) > 0:
 		return fmt.Errorf("at rest with %d bytes undecoded", len(c.more.unread))

@@ -1,10 +1,15 @@
 package server_test
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -14,7 +19,7 @@ const (
 	simClose, simPing, simPong       = 0x8, 0x9, 0xA
 	simFin                           = 0x80
 	simMask                          = 0x80
-	simRsv1                     byte = 0x40
+	simRsv1, simRsv2            byte = 0x40, 0x20
 )
 
 // simFrame is a frame as a peer sends it, masked with a key that is drawn.
@@ -46,20 +51,36 @@ func simCloseFrame(rng *rand.Rand, code int) []byte {
 
 // simIncoming is a frame as a server sends it.
 type simIncoming struct {
-	op      byte
-	payload []byte
+	op         byte
+	payload    []byte
+	compressed bool
 }
 
 var errSimPartial = errors.New("not complete")
 
-// simDecode takes the first frame off b and returns how many bytes it has, or says why a server must not send this.
-func simDecode(b []byte) (f simIncoming, n int, err error) {
+// simInflaters are used again, since each of them is 40 KB.
+var simInflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+
+// simInflate undoes permessage-deflate without context takeover: RFC 7692, section 7.2.2.
+func simInflate(payload []byte) ([]byte, error) {
+	const tail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff" // what the sender cut off, and an end
+	r := simInflaters.Get().(io.ReadCloser)
+	defer simInflaters.Put(r)
+	if err := r.(flate.Resetter).Reset(io.MultiReader(bytes.NewReader(payload), strings.NewReader(tail)), nil); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, 1<<20))
+}
+
+// simDecode takes the first frame off b and returns how many bytes it has, or says why a server must not send this. deflate
+// says that a text may be compressed.
+func simDecode(b []byte, deflate bool) (f simIncoming, n int, err error) {
 	if len(b) < 2 {
 		return f, 0, errSimPartial
 	}
-	length, n := int(b[1]), 2
+	length, n, compressed := int(b[1]), 2, b[0]&simRsv1 != 0
 	switch {
-	case b[0]&0x70 != 0, b[0]&simFin == 0:
+	case b[0]&0x30 != 0, b[0]&simFin == 0, compressed && (!deflate || b[0]&0xf != simText):
 		return f, 0, fmt.Errorf("a frame that begins with %#x", b[0])
 	case b[1]&simMask != 0:
 		return f, 0, errors.New("a masked frame")
@@ -81,7 +102,12 @@ func simDecode(b []byte) (f simIncoming, n int, err error) {
 	if len(b) < n+length {
 		return f, 0, errSimPartial
 	}
-	f = simIncoming{b[0] & 0xf, b[n : n+length]}
+	f = simIncoming{b[0] & 0xf, b[n : n+length], compressed}
+	if compressed {
+		if f.payload, err = simInflate(f.payload); err != nil {
+			return f, 0, fmt.Errorf("a text that cannot be inflated: %w", err)
+		}
+	}
 	switch {
 	case f.op != simText && f.op != simClose && f.op != simPing && f.op != simPong:
 		return f, 0, fmt.Errorf("a frame with the opcode %#x", f.op)

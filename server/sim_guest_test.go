@@ -33,9 +33,10 @@ type simGuest struct {
 	witness bool
 
 	// Character.
-	greedy bool // reads all the time
-	mute   bool // does not answer pings
-	status int  // what its request is to be answered with
+	greedy  bool // reads all the time
+	mute    bool // does not answer pings
+	deflate bool // has negotiated compression
+	status  int  // what its request is to be answered with
 
 	// Output.
 	out      []byte
@@ -81,7 +82,7 @@ func (g *simGuest) read(limit int) (progress bool) {
 		g.answer()
 	}
 	for g.state == simOpen {
-		f, n, err := simDecode(g.in)
+		f, n, err := simDecode(g.in, g.deflate)
 		if err == errSimPartial {
 			break
 		}
@@ -126,11 +127,13 @@ func (g *simGuest) answer() {
 		g.w.fail("guest %d was answered %d, not %d", g.id, status, g.status)
 		return
 	}
+	g.w.reached[fmt.Sprint("status ", status)]++
 	if status != 101 {
 		g.silent = true
 		g.in = g.in[:0]
 		return
 	}
+	g.deflate = bytes.Contains(g.in[:end], []byte("permessage-deflate"))
 	g.in = g.in[end+4:]
 	g.state = simOpen
 	g.stream.since = g.w.step
@@ -144,8 +147,12 @@ func (g *simGuest) frame(f simIncoming) error {
 	if g.closed != 0 {
 		return fmt.Errorf("a frame %#x after a close frame", f.op)
 	}
+	if f.compressed {
+		g.w.reached["compressed"]++
+	}
 	switch f.op {
 	case simPing:
+		g.w.reached["ping"]++
 		if !g.mute && !g.silent {
 			g.send(simFin|simPong, string(f.payload))
 		}
@@ -169,7 +176,7 @@ func (g *simGuest) closing(payload []byte) error {
 	if len(payload) >= 2 {
 		g.closed = int(payload[0])<<8 | int(payload[1])
 	}
-	g.w.count(g.closed)
+	g.w.reached[fmt.Sprint("close ", g.closed)]++
 	allowed := slices.Contains(g.codes, g.closed) || g.closed == 4008 && !g.witness ||
 		g.closed == 1001 && g.w.draining || g.closed == 4000 && (g.mayMiss() || g.stream.history > 0)
 	if !allowed {
@@ -202,7 +209,7 @@ func (g *simGuest) line(text string) error {
 			return fmt.Errorf("heard %q", text)
 		}
 		g.stream.missed(n, early)
-		g.w.gaps++
+		g.w.reached["gap"]++
 		return nil
 	}
 	_, rest, _ := strings.Cut(said, " ")
@@ -242,6 +249,7 @@ func (g *simGuest) end(err error) {
 	g.state = simOver
 	switch {
 	case errors.Is(err, syscall.ECONNRESET), asking, g.hungUp:
+		g.w.reached["reset"]++
 	case !errors.Is(err, io.EOF):
 		g.w.fail("guest %d: %v", g.id, err)
 	case g.w.cut, g.late:
@@ -325,8 +333,7 @@ func (g *simGuest) behave() {
 		g.requests++
 		g.send(simFin|simPing, g.pings[len(g.pings)-1])
 	case p < 660:
-		g.requests++
-		g.ask(fmt.Sprintf("/x%d-%d", g.id, g.requests), fmt.Sprintf("unknown command /x%d-%d, ", g.id, g.requests), false)
+		g.unknown("")
 	case p < 700:
 		g.ask("/who", "here: ", false)
 	case p < 740:
@@ -339,9 +346,21 @@ func (g *simGuest) behave() {
 		g.leave()
 	case p < 830 && !g.greedy:
 		g.violate()
-	case p < 840 && g.w.leaving:
+	case p < 850 && !g.greedy:
+		g.deaf = true
+		for range 150 {
+			g.unknown(strings.Repeat("y", 80)) // and does not read the answers
+		}
+	case p < 860 && g.w.leaving:
 		g.leave()
 	}
+}
+
+// unknown asks for a command that there is not, and that nobody else asks for.
+func (g *simGuest) unknown(more string) {
+	g.requests++
+	verb := fmt.Sprintf("/x%d-%d-%s", g.id, g.requests, more)
+	g.ask(verb, "unknown command "+verb[:min(len(verb), 64)], false)
 }
 
 // ask sends a command whose answer begins with prefix.
@@ -423,7 +442,7 @@ func (g *simGuest) violate() {
 		bytes []byte
 	}{
 		{1002, []byte{simFin | simText, 1, 'x'}},
-		{1002, simFrame(rng, simFin|simText|simRsv1, "x")},
+		{1002, simFrame(rng, simFin|simText|simRsv2, "x")},
 		{1002, simFrame(rng, simFin|3, "x")},
 		{1002, simFrame(rng, simFin|simCont, "x")},
 		{1002, simFrame(rng, simPing, "x")},

@@ -35,8 +35,12 @@ func (w *simWorld) newGuest(room *simRoom) *simGuest {
 
 // request queues the upgrade request.
 func (g *simGuest) request(query string) {
+	extension := ""
+	if g.w.compress && g.w.rng.IntN(2) == 0 {
+		extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+	}
 	g.out = fmt.Appendf(g.out, "GET /chat/%s%s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", g.stream.room.name, query)
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", g.stream.room.name, query, extension)
 }
 
 // seatWitnesses has one join each room, before everybody else.
@@ -157,6 +161,11 @@ func (w *simWorld) rest() {
 		g.deaf = false
 	}
 	w.comeToRest()
+	for i := 0; w.config.MessageRate > 0 && i < 80; i++ {
+		// Who has said too much is read when time passes.
+		w.kernel.Advance(250 * time.Millisecond)
+		w.comeToRest()
+	}
 	w.complete()
 	if w.failed != nil {
 		return

@@ -54,6 +54,7 @@ type simWorld struct {
 
 	// Choices.
 	crowd        int
+	compress     bool // some negotiate permessage-deflate
 	packed       bool // in one room, on one worker
 	messageBytes int
 	announce     bool
@@ -61,8 +62,7 @@ type simWorld struct {
 	window       int // bytes kept for one room
 	bound        int // bytes held for one connection
 
-	gaps   int
-	closes map[int]int
+	reached map[string]uint64 // how often what happened
 }
 
 // fail ends the run.
@@ -71,8 +71,6 @@ func (w *simWorld) fail(format string, args ...any) {
 		w.failed = fmt.Errorf("step %d: "+format, append([]any{w.step}, args...)...)
 	}
 }
-
-func (w *simWorld) count(code int) { w.closes[code]++ }
 
 // nick draws one of the nicknames that all want, in one of two cases, which are the same to the server.
 func (w *simWorld) nick() string {
@@ -84,7 +82,7 @@ func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))]
 // newSimWorld draws a world.
 func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	rng := rand.New(rand.NewPCG(seed, 0x776f726c64))
-	w := &simWorld{rng: rng, trace: trace, buf: make([]byte, 32<<10), calls: make(chan error, 1), closes: map[int]int{}}
+	w := &simWorld{rng: rng, trace: trace, buf: make([]byte, 32<<10), calls: make(chan error, 1), reached: map[string]uint64{}}
 	w.crowd = 2 + rng.IntN(20)
 	switch rng.IntN(30) {
 	case 0:
@@ -120,6 +118,9 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		SendBufferBytes: pick(rng, 300, 2000, 16<<10, 64<<10), ReceiveBufferBytes: pick(rng, 100, 4000, 40<<10, 128<<10),
 	})
 	w.announce, w.presence = rng.IntN(2) == 0, pick(rng, 1000, 1000, 6)
+	if w.packed {
+		w.presence = 6
+	}
 	w.bound = w.messageBytes*3 + 64<<10
 	limits := room.Config{
 		Shards: 4, Window: w.window, HistoryCount: pick(rng, 0, 5, 200),
@@ -131,11 +132,14 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	w.config = server.Config{
 		Listen: []string{simAddress, "unix:" + simSocket}, Workers: 1 + rng.IntN(3), Kernel: w.kernel,
 		Log: slog.New(simLog{w}), MaxConns: pick(rng, 10_000, 10_000, 4+w.crowd*2/3), RefuseConns: pick(rng, 0, 2),
-		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes), LingerTimeout: simLinger,
+		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes), MessageRate: pick(rng, -1, -1, -1, -1, 100), Compression: 1, LingerTimeout: simLinger,
 	}
 	rooms := 1 + rng.IntN(3)
 	if w.packed {
-		rooms, w.config.Workers = 1, 1
+		rooms, w.config.Workers, w.config.MessageRate = 1, 1, -1
+	}
+	if w.compress = rng.IntN(8) == 0; !w.compress {
+		w.config.Compression = server.CompressionOff
 	}
 	for i := range rooms {
 		r := newSimRoom(fmt.Sprint("room-", i))
@@ -208,7 +212,10 @@ func (w *simWorld) run() {
 		}
 		w.kernel.Quiet(false)
 		w.live(300 + 60*w.crowd)
-		if w.packed {
+		if w.packed && w.failed == nil {
+			for _, g := range w.guests {
+				g.deaf = false
+			}
 			w.stampede()
 		}
 		w.rest()
@@ -246,6 +253,13 @@ func (w *simWorld) stop() {
 		w.fail("shutdown: %v", err)
 	}
 	w.settled()
+	stats := w.srv.Stats()
+	w.reached["accept failure"] += stats.AcceptFailures
+	w.reached["slow handshake"] += stats.SlowHandshakes
+	w.reached["broken"] += stats.Broken
+	if w.cut {
+		w.reached["cut drain"]++
+	}
 	if open := w.kernel.Open(); open != (sim.Open{}) {
 		w.fail("left in the kernel: %+v", open)
 	}
@@ -340,18 +354,27 @@ func (w *simWorld) live(steps int) {
 	}
 }
 
-// stampede has many leave at once while something that was just said goes round.
+// stampede has some leave while something that was just said goes round, in several turns. Nobody is told that they leave, and
+// nobody says anything afterwards: who was passed over in that round would stay without it.
 func (w *simWorld) stampede() {
-	for _, g := range w.witnesses {
-		g.say()
-	}
-	for range 8 {
-		w.once()
-	}
-	for i, g := range w.guests {
-		if i%3 == 0 && g.state == simOpen {
-			g.remote.Reset()
-			g.state = simOver
+	for range 12 {
+		w.comeToRest()
+		w.complete()
+		for _, g := range w.witnesses {
+			g.say()
+			g.flush(len(g.out))
+		}
+		for range 16 {
+			if len(w.guests) > 0 && w.rng.IntN(6) == 0 {
+				i := w.rng.IntN(len(w.guests))
+				w.guests[i].remote.Reset()
+				w.guests[i].state = simOver
+				w.guests = slices.Delete(w.guests, i, i+1)
+			}
+			if w.rng.IntN(3) > 0 || !w.kernel.Step() {
+				w.kernel.Deliver()
+			}
+			w.cheap()
 		}
 	}
 }
