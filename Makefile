@@ -6,7 +6,7 @@ SEEDS      ?= 10000
 FIRST      ?= 1000
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test lint race fuzz sim bench hostile soak microbench tools
+.PHONY: run build test lint race fuzz sim mutants bench hostile soak microbench tools
 
 run: ## the server and its page, on :8080
 	$(GO) run .
@@ -28,6 +28,9 @@ lint: ## formatting, vet, staticcheck, other systems
 
 sim: ## SEEDS runs of the whole server on the simulated kernel, from seed FIRST: docs/reliability.md
 	$(GO) test ./server -run 'TestSimulation$$' -count 1 -timeout 0 -v -sim.seeds $(SEEDS) -sim.first $(FIRST)
+
+mutants: ## known faults put into the code one at a time: the simulation has to find each
+	$(GO) test ./server -run 'TestMutants$$' -count 1 -timeout 0 -v -sim.mutants 1000
 
 race: ## the tests, under the race detector and in random order; before them the portable unmasking, the peers, and what it makes too slow
 	$(GO) test -tags purego ./frame
