@@ -46,17 +46,16 @@ type simGuest struct {
 	sentAt   []int    // the step at which the kernel had taken all of them
 	asked    []simAsk
 	pings    []string
-	deaf     bool // reads nothing for now
-	silent   bool // says nothing more: it has closed, or has violated the protocol
+	deaf     bool          // reads nothing for now
+	silent   bool          // says nothing more: it has closed, or has violated the protocol
+	hushed   time.Duration // since when
 	codes    []int
 	hungUp   bool // has shut down its side
 	requests int
 
 	// Input.
 	in     []byte
-	closed int       // the code of the server's close frame; 0: none yet
-	readAt time.Time // the last try to read in a drain
-	late   bool      // it has let so much time pass between two tries that the server may hang up
+	closed int // the code of the server's close frame; 0: none yet
 }
 
 // simAsk is a private answer that is to come. An optional one may stay away.
@@ -67,7 +66,6 @@ type simAsk struct {
 
 // read takes something of what the server has sent.
 func (g *simGuest) read(limit int) (progress bool) {
-	g.hurry()
 	b := g.w.buf[:limit]
 	n, err := g.remote.Read(b)
 	switch {
@@ -102,16 +100,6 @@ func (g *simGuest) read(limit int) (progress bool) {
 	return true
 }
 
-// hurry notes whether g reads too rarely for somebody to whom a close frame is on its way.
-func (g *simGuest) hurry() {
-	if !g.w.draining {
-		return
-	}
-	now := g.w.kernel.Wall()
-	g.late = g.late || !g.readAt.IsZero() && now.Sub(g.readAt) >= simLinger
-	g.readAt = now
-}
-
 // answer looks at the head of the answer to the request.
 func (g *simGuest) answer() {
 	end := bytes.Index(g.in, []byte("\r\n\r\n"))
@@ -129,7 +117,7 @@ func (g *simGuest) answer() {
 	}
 	g.w.reached[fmt.Sprint("status ", status)]++
 	if status != 101 {
-		g.silent = true
+		g.hush()
 		g.in = g.in[:0]
 		return
 	}
@@ -178,12 +166,12 @@ func (g *simGuest) closing(payload []byte) error {
 	}
 	g.w.reached[fmt.Sprint("close ", g.closed)]++
 	allowed := slices.Contains(g.codes, g.closed) || g.closed == 4008 && !g.witness ||
-		g.closed == 1001 && g.w.draining || g.closed == 4000 && (g.mayMiss() || g.stream.history > 0)
+		g.closed == 1001 && g.w.draining || g.closed == 4000 && g.mayBeSlow()
 	if !allowed {
 		return fmt.Errorf("closed with %d %q, expected one of %v", g.closed, payload[min(2, len(payload)):], g.codes)
 	}
 	if !g.silent {
-		g.silent = true
+		g.hush()
 		g.out = append(g.out, simCloseFrame(g.w.rng, g.closed)...)
 	}
 	return nil
@@ -195,6 +183,9 @@ func (g *simGuest) mayMiss() bool {
 	room := g.stream.room
 	return !g.witness && (room.name == simWild || room.bytes+room.afoot > g.w.window/2)
 }
+
+// mayBeSlow says whether g can have missed something, history included.
+func (g *simGuest) mayBeSlow() bool { return g.mayMiss() || g.stream.history > 0 }
 
 // line takes a text: an answer for it alone, a gap, or a line of the room.
 func (g *simGuest) line(text string) error {
@@ -252,7 +243,7 @@ func (g *simGuest) end(err error) {
 		g.w.reached["reset"]++
 	case !errors.Is(err, io.EOF):
 		g.w.fail("guest %d: %v", g.id, err)
-	case g.w.cut, g.late:
+	case g.w.cut, g.late():
 	case g.witness && g.closed == 0:
 		g.w.fail("the witness of %s was hung up on", g.stream.room.name)
 	case g.greedy && (len(g.in) > 0 || g.closed == 0):
@@ -262,6 +253,17 @@ func (g *simGuest) end(err error) {
 		g.whole()
 	}
 	g.remote.Close()
+}
+
+// hush has g say nothing more.
+func (g *simGuest) hush() { g.silent, g.hushed = true, g.w.kernel.Now() }
+
+// late says whether so much time has passed since its end began that the server may hang up, whatever g has not read yet. The
+// first tick after a stop of the process counts as that much. Who may have been closed for being slow does not know since when.
+func (g *simGuest) late() bool {
+	now := g.w.kernel.Now()
+	return g.w.leapt > 0 && now-g.w.leapt < simLinger || g.silent && now-g.hushed >= simLinger ||
+		g.w.draining && now-g.w.drained >= simLinger || g.w.closeSlow && g.mayBeSlow()
 }
 
 // whole asserts that everything was heard which somebody said before its own proper end.
@@ -404,7 +406,7 @@ func (g *simGuest) say() {
 // leave goes in one of the ways there are.
 func (g *simGuest) leave() {
 	rng := g.w.rng
-	g.silent = true
+	g.hush()
 	switch rng.IntN(4) {
 	case 0:
 		g.out = nil
@@ -427,7 +429,7 @@ func (g *simGuest) leave() {
 // bye closes as RFC 6455 has it.
 func (g *simGuest) bye() {
 	code := []int{1000, 1001, 3000, 4999}[g.w.rng.IntN(4)]
-	g.silent = true
+	g.hush()
 	g.codes = append(g.codes, code)
 	g.out = append(g.out, simCloseFrame(g.w.rng, code)...)
 }
@@ -435,7 +437,7 @@ func (g *simGuest) bye() {
 // violate breaks the protocol, and is to hear with which code.
 func (g *simGuest) violate() {
 	rng := g.w.rng
-	g.silent = true
+	g.hush()
 	large := g.w.messageBytes + 1
 	all := []struct {
 		code  int

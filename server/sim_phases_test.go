@@ -110,7 +110,8 @@ func (g *simGuest) nonsense() {
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"},
 	}
 	v := all[g.w.rng.IntN(len(all))]
-	g.silent, g.status = true, v.status
+	g.hush()
+	g.status = v.status
 	g.out = append(g.out, v.head...)
 }
 

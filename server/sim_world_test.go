@@ -49,7 +49,9 @@ type simWorld struct {
 	byID      []*simGuest
 	calls     chan error // what runs beside: New, then Shutdown
 	draining  bool
-	cut       bool // the drain's deadline has passed
+	drained   time.Duration // since when
+	leapt     time.Duration // when the process last went on after having been stopped
+	cut       bool          // the drain's deadline has passed
 	leaving   bool
 
 	// Choices.
@@ -58,6 +60,7 @@ type simWorld struct {
 	packed       bool // in one room, on one worker
 	messageBytes int
 	announce     bool
+	closeSlow    bool // whoever misses something is closed
 	presence     int
 	window       int // bytes kept for one room
 	bound        int // bytes held for one connection
@@ -128,7 +131,8 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	}
 	limits.Wall = w.kernel.Wall
 	limits.Epoch = func() uint64 { w.epochs++; return w.epochs }
-	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: rng.IntN(8) == 0}, seed)
+	w.closeSlow = rng.IntN(8) == 0
+	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: w.closeSlow}, seed)
 	w.config = server.Config{
 		Listen: []string{simAddress, "unix:" + simSocket}, Workers: 1 + rng.IntN(3), Kernel: w.kernel,
 		Log: slog.New(simLog{w}), MaxConns: pick(rng, 10_000, 10_000, 4+w.crowd*2/3), RefuseConns: pick(rng, 0, 2),
@@ -233,9 +237,9 @@ func (w *simWorld) stop() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	w.kernel.Quiet(w.rng.IntN(2) == 0)
-	w.draining, w.leaving = true, true
-	for _, g := range w.guests {
-		g.readAt = w.kernel.Wall()
+	w.draining, w.leaving, w.drained = true, true, w.kernel.Now()
+	for _, r := range w.rooms {
+		r.quiet = true // a drain tells nobody who leaves
 	}
 	patience := pick(w.rng, 50, 5_000, 100_000)
 	err := w.beside(func() error { return w.srv.Shutdown(ctx) }, func() {
@@ -245,7 +249,7 @@ func (w *simWorld) stop() {
 			synctest.Wait()
 		}
 		w.once()
-		if w.rng.IntN(20) == 0 {
+		if w.rng.IntN(20+len(w.guests)) == 0 {
 			w.kernel.Advance(50 * time.Millisecond)
 		}
 	})
@@ -343,6 +347,7 @@ func (w *simWorld) live(steps int) {
 		switch p := w.rng.IntN(20_000); {
 		case p == 0:
 			w.kernel.Advance(pick(w.rng, 3*time.Second, 30*time.Second, time.Hour)) // the process was stopped
+			w.leapt = w.kernel.Now()
 		case p < 5:
 			w.kernel.StepWall(pick(w.rng, -time.Hour, time.Hour))
 		case p < 20:
