@@ -101,6 +101,20 @@ func TestGrace(t *testing.T) {
 	bob.news("", "ann", 4)
 }
 
+// Somebody who goes from two rooms in one tick of a coarse clock, with a return between, is called by name in both.
+func TestGoneTwiceInOneTick(t *testing.T) {
+	w := start(t, freeze)
+	bob, _, _ := w.seated("bob", "b")
+	ann, hello, _ := w.seated("ann", "a")
+	w.drop(ann)
+	ann, _, _ = w.back(hello, "b")
+	w.drop(ann)
+	w.pass(time.Second)
+	bob.news("", "ann bob", 2)
+	w.pass(30 * time.Second)
+	bob.news("ann", "", 1)
+}
+
 // A nickname that was taken in the meantime is not given back; the id is.
 func TestNicknameTakenMeanwhile(t *testing.T) {
 	w := start(t, freeze)

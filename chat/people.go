@@ -198,14 +198,15 @@ func (pp *people) due(before time.Duration, limit int) []absence {
 }
 
 // forget forgets somebody who has not come back since, with the nickname: whoever comes with the token after that finds
-// it free.
+// it free. Who has still to be taken leave of somewhere, having come back and gone within one tick of the clock, is forgotten with the
+// absence behind that.
 func (pp *people) forget(a absence) {
 	p := a.who
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seats == 0 && p.gone == a.since {
+	if p.seats == 0 && p.gone == a.since && len(p.stays) == 0 {
 		delete(pp.byNumber, p.number)
 		pp.names.release(&p.nick)
 	}
