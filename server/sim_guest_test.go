@@ -31,6 +31,7 @@ type simGuest struct {
 	state   simState
 	stream  simStream
 	witness bool
+	person  *simPerson // who speaks throng.v1 through it; nil: it speaks plain text
 
 	// Character.
 	greedy  bool // reads all the time
@@ -54,14 +55,16 @@ type simGuest struct {
 	requests int
 
 	// Input.
-	in     []byte
-	closed int // the code of the server's close frame; 0: none yet
+	in       []byte
+	closed   int           // the code of the server's close frame; 0: none yet
+	answered time.Duration // when it asked what was answered last
 }
 
 // simAsk is a private answer that is to come. An optional one may stay away.
 type simAsk struct {
 	prefix   string
 	optional bool
+	at       time.Duration
 }
 
 // read takes something of what the server has sent.
@@ -121,6 +124,10 @@ func (g *simGuest) answer() {
 		g.in = g.in[:0]
 		return
 	}
+	if v1 := bytes.Contains(g.in[:end], []byte("\r\nSec-WebSocket-Protocol: throng.v1")); v1 != (g.person != nil) {
+		g.w.fail("guest %d was answered with %q", g.id, g.in[:end])
+		return
+	}
 	g.deflate = bytes.Contains(g.in[:end], []byte("permessage-deflate"))
 	g.in = g.in[end+4:]
 	g.state = simOpen
@@ -153,6 +160,9 @@ func (g *simGuest) frame(f simIncoming) error {
 	case simClose:
 		return g.closing(f.payload)
 	default:
+		if g.person != nil {
+			return g.person.object(string(f.payload))
+		}
 		return g.line(string(f.payload))
 	}
 	return nil
@@ -224,7 +234,7 @@ func (g *simGuest) line(text string) error {
 func (g *simGuest) told(said string) error {
 	for i, a := range g.asked {
 		if _, rest, _ := strings.Cut(said, " "); strings.HasPrefix(said, a.prefix) || strings.HasPrefix(rest, a.prefix) {
-			g.asked = g.asked[i+1:]
+			g.asked, g.answered = g.asked[i+1:], a.at
 			return nil
 		}
 		if !a.optional {
@@ -259,11 +269,12 @@ func (g *simGuest) end(err error) {
 func (g *simGuest) hush() { g.silent, g.hushed = true, g.w.kernel.Now() }
 
 // late says whether so much time has passed since its end began that the server may hang up, whatever g has not read yet. The
-// first tick after a stop of the process counts as that much. Who may have been closed for being slow does not know since when.
+// first tick after a stop of the process counts as that much. Who may have been closed for being slow does not
+// know since when; in throng.v1 that is also who could not be told of a gap.
 func (g *simGuest) late() bool {
 	now := g.w.kernel.Now()
 	return g.w.leapt > 0 && now-g.w.leapt < simLinger || g.silent && now-g.hushed >= simLinger ||
-		g.w.draining && now-g.w.drained >= simLinger || g.w.closeSlow && g.mayBeSlow()
+		g.w.draining && now-g.w.drained >= simLinger || (g.w.closeSlow || g.person != nil) && g.mayBeSlow()
 }
 
 // whole asserts that everything was heard which somebody said before its own proper end.
@@ -322,6 +333,10 @@ func (g *simGuest) act() {
 
 // behave thinks of something to do next.
 func (g *simGuest) behave() {
+	if g.person != nil {
+		g.person.behave()
+		return
+	}
 	rng := g.w.rng
 	switch p := rng.IntN(1000); {
 	case p < 500:
@@ -367,7 +382,7 @@ func (g *simGuest) unknown(more string) {
 
 // ask sends a command whose answer begins with prefix.
 func (g *simGuest) ask(command, prefix string, optional bool) {
-	g.asked = append(g.asked, simAsk{prefix, optional})
+	g.asked = append(g.asked, simAsk{prefix: prefix, optional: optional})
 	g.send(simFin|simText, command)
 }
 

@@ -169,6 +169,50 @@ var mutants = []struct{ name, what, file, old, new string }{
 		`		c.feed(tail)
 `,
 		``},
+	{"resume-late", "a resume that begins one message too late", "room/page.go",
+		`		position, ordinal = v.last(uint32(r.seq - j.Resume.After))
+		if ordinal == uint32(j.Resume.After) {`,
+		`		position, ordinal = v.last(uint32(max(r.seq-j.Resume.After, 1) - 1))
+		if r.seq > j.Resume.After && ordinal == uint32(j.Resume.After)+1 {`},
+	{"resume-early", "a resume that repeats the last message", "room/page.go",
+		`		position, ordinal = v.last(uint32(r.seq - j.Resume.After))
+		if ordinal == uint32(j.Resume.After) {`,
+		`		position, ordinal = v.last(uint32(r.seq-j.Resume.After) + 1)
+		if ordinal == uint32(j.Resume.After)-1 {`},
+	{"resume-epoch", "a resume in another epoch", "room/page.go",
+		`j.Resume.Epoch == r.epoch &&`,
+		`j.Resume.Epoch != 0 &&`},
+	{"gap-untold", "a gap that is not told when a room is resumed", "chat/seat.go",
+		`joined.Next-1 > j.Resume.After && !p.gap(`,
+		`joined.Next-1 < j.Resume.After && !p.gap(`},
+	{"gap-end", "a gap in throng.v1 that ends one message too late", "chat/seat.go",
+		`!p.gap(next-n, next-1) {`,
+		`!p.gap(next-n, next) {`},
+	{"ids", "a message that is said again is another one: nobody looks at its id", "chat/people.go",
+		`		if s.id == id && s.epoch == epoch {
+			return s.seq, true`,
+		`		if s.id == id && s.epoch == epoch && s.seq == 0 {
+			return s.seq, true`},
+	{"ids-refused", "a message that a busy room refuses pushes others out of what is known by ids", "chat/people.go",
+		`					p.next = i
+`,
+		`					_ = p.next
+`},
+	{"ids-few", "one message less is known by its id", "chat/people.go",
+		`	p.next = (p.next + 1) % remembered
+`,
+		`	p.next = (p.next + 1) % (remembered - 1)
+`},
+	{"wrong-answer", "a message that is no longer kept is confirmed with another one", "room/page.go",
+		`	if ordinal != uint32(seq-1) {
+		return nil
+	}
+`,
+		`	_ = ordinal
+`},
+	{"forgotten", "somebody is forgotten who has come back", "chat/people.go",
+		`p.seats == 0 && p.gone == a.since {`,
+		`p.gone == a.since {`},
 }
 
 // TestMutants puts each of the faults into the code, one at a time and without touching a file of it, and asserts that the

@@ -34,13 +34,12 @@ func (w *simWorld) newGuest(room *simRoom) *simGuest {
 }
 
 // request queues the upgrade request.
-func (g *simGuest) request(query string) {
-	extension := ""
+func (g *simGuest) request(room, query, extension string) {
 	if g.w.compress && g.w.rng.IntN(2) == 0 {
-		extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+		extension += "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 	}
 	g.out = fmt.Appendf(g.out, "GET /chat/%s%s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", g.stream.room.name, query, extension)
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", room, query, extension)
 }
 
 // seatWitnesses has one join each room, before everybody else.
@@ -49,7 +48,7 @@ func (w *simWorld) seatWitnesses() {
 	for _, r := range w.rooms {
 		g := w.newGuest(r)
 		g.witness, g.greedy, g.remote.Steady, g.remote.Buffer = true, true, true, 1<<26
-		g.request("")
+		g.request(r.name, "", "")
 		w.witnesses = append(w.witnesses, g)
 		for range 100 {
 			g.flush(len(g.out))
@@ -65,6 +64,10 @@ func (w *simWorld) seatWitnesses() {
 // arrive brings a new guest.
 func (w *simWorld) arrive() {
 	rng := w.rng
+	if !w.packed && rng.IntN(3) == 0 {
+		w.arrivePerson()
+		return
+	}
 	r := newSimRoom(simWild)
 	if rng.IntN(8) > 0 {
 		r = w.rooms[rng.IntN(len(w.rooms))]
@@ -88,9 +91,9 @@ func (w *simWorld) arrive() {
 	if rng.IntN(3) == 0 {
 		nick := w.nick()
 		query += "&nick=" + nick
-		g.asked = append(g.asked, simAsk{"the nickname " + nick + " is taken", true})
+		g.asked = append(g.asked, simAsk{prefix: "the nickname " + nick + " is taken", optional: true})
 	}
-	g.request(strings.Replace(query, "&", "?", 1))
+	g.request(r.name, strings.Replace(query, "&", "?", 1), "")
 	if rng.IntN(3) == 0 {
 		g.say() // right behind the request
 	}
@@ -204,6 +207,9 @@ func (w *simWorld) complete() {
 		if g.present() {
 			w.heardOf(g)
 		}
+		if g.present() && g.person != nil {
+			g.person.complete()
+		}
 	}
 	for _, g := range w.ended {
 		if said := g.stream.room.said[g.id]; said != len(g.ends) {
@@ -213,6 +219,9 @@ func (w *simWorld) complete() {
 	w.ended = nil
 	for _, r := range w.rooms {
 		w.presences(r)
+		if len(r.promised) > 0 {
+			w.fail("some in %s have heard what the witness never heard: %v", r.name, r.promised)
+		}
 	}
 }
 
@@ -251,7 +260,7 @@ func (w *simWorld) genuine(text string) error {
 
 // presences asserts that who has joined has left or is there.
 func (w *simWorld) presences(r *simRoom) {
-	if w.failed != nil || w.draining || w.crowd+1 >= w.presence {
+	if w.failed != nil || w.draining || w.strangers || w.crowd+1 >= w.presence {
 		return
 	}
 	if !slices.ContainsFunc(w.witnesses, func(g *simGuest) bool { return g.stream.room == r && g.present() }) {

@@ -10,9 +10,14 @@ import (
 // simRoom is a room as its witness sees it: somebody who joined before everybody else, reads at once and suffers no
 // faults. What the witness hears is what was said, and every other member has to hear a part of it without holes.
 type simRoom struct {
-	name    string
-	lines   []simLine
-	bytes   int            // of the lines
+	name  string
+	lines []simLine
+	bytes int // of the lines
+
+	numbered []int             // where in lines the messages 1, 2, … are
+	promised map[uint64]string // by number: what somebody has heard before the witness
+	epoch    string            // of the numbers
+
 	afoot   int            // what may have become lines, heard or not: an upper bound
 	places  map[[2]int]int // of the messages in lines, by who said it and its number
 	said    map[int]int    // the number of the latest message by who said it
@@ -36,7 +41,7 @@ type simLine struct {
 }
 
 func newSimRoom(name string) *simRoom {
-	return &simRoom{name: name, places: map[[2]int]int{}, said: map[int]int{}, nickOf: map[int]string{}, ownerOf: map[string]int{}, left: map[int]bool{}}
+	return &simRoom{name: name, promised: map[uint64]string{}, places: map[[2]int]int{}, said: map[int]int{}, nickOf: map[int]string{}, ownerOf: map[string]int{}, left: map[int]bool{}}
 }
 
 // messages counts those before the line at position i.
@@ -77,6 +82,10 @@ func (r *simRoom) hear(text string) error {
 	if nick, by, n, ok := simParse(text); ok {
 		line.by, line.n = by, n
 		line.through++
+		if was, ok := r.promised[uint64(line.through)]; ok && was != text {
+			return fmt.Errorf("message %d is %q, but somebody has heard %q", line.through, text, was)
+		}
+		delete(r.promised, uint64(line.through))
 		r.places[[2]int{by, n}] = len(r.lines)
 		if err := r.heard(nick, by, n); err != nil {
 			return err
@@ -84,8 +93,26 @@ func (r *simRoom) hear(text string) error {
 	} else if err := r.noticed(text); err != nil {
 		return err
 	}
+	if line.by >= 0 {
+		r.numbered = append(r.numbered, len(r.lines))
+	}
 	r.lines = append(r.lines, line)
 	r.bytes += len(text)
+	return nil
+}
+
+// promise asserts that a message is the one that the witness has heard under its number, or will hear.
+func (r *simRoom) promise(m *simObject) error {
+	line := m.From.Nick + ": " + m.Text
+	was, there := r.promised[m.Seq]
+	if m.Seq <= uint64(len(r.numbered)) {
+		was, there = r.lines[r.numbered[m.Seq-1]].text, true
+	} else {
+		r.promised[m.Seq] = line
+	}
+	if m.Prev != m.Seq-1 || !strings.HasPrefix(m.Text, m.ID) || there && was != line {
+		return fmt.Errorf("message %d of %s, after %d and with the id %q, is %q, but others have heard %q", m.Seq, m.Room, m.Prev, m.ID, line, was)
+	}
 	return nil
 }
 
@@ -97,10 +124,10 @@ func (r *simRoom) heard(nick string, by, n int) error {
 	case r.left[by]:
 		return fmt.Errorf("%d has left and says %d", by, n)
 	}
-	if old, ok := r.nickOf[by]; ok && old != nick {
+	if old, ok := r.nickOf[by]; ok && old != nick && nick[0] != 'v' {
 		return fmt.Errorf("%d is %q without having renamed from %q", by, nick, old)
 	}
-	if owner, ok := r.ownerOf[nick]; ok && owner != by && !r.quiet {
+	if owner, ok := r.ownerOf[nick]; ok && owner != by && !r.quiet && nick[0] != 'v' {
 		return fmt.Errorf("%q is both %d and %d", nick, owner, by)
 	}
 	r.said[by], r.nickOf[by], r.ownerOf[nick] = n, nick, by
@@ -112,6 +139,9 @@ func (r *simRoom) noticed(text string) error {
 	said, ok := strings.CutPrefix(text, notice)
 	if !ok {
 		return fmt.Errorf("a line that is nobody's: %q", text)
+	}
+	if said[0] == 'v' {
+		return nil // somebody of throng.v1, of whom each connection may be in several rooms
 	}
 	if nick, ok := strings.CutSuffix(said, " has left."); ok {
 		r.leaves++

@@ -100,6 +100,7 @@ func TestSimulation(t *testing.T) {
 var simMust = []string{
 	"gap", "ping", "reset", "broken", "compressed", "accept failure", "cut drain", "status 101", "status 400", "status 404", "status 431", "status 503",
 	"close 1000", "close 1001", "close 1002", "close 1003", "close 1007", "close 1009", "close 4000", "close 4999",
+	"v1 back", "v1 resumed", "v1 lost", "v1 gap", "v1 said again", "v1 answered again", "v1 unconfirmed",
 }
 
 // TestSimulationReplays: the same seed is the same run, to the last call.

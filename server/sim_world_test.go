@@ -47,6 +47,9 @@ type simWorld struct {
 	epochs    uint64
 	ended     []*simGuest // that were closed properly, and have heard everything
 	byID      []*simGuest
+	persons   []*simPerson
+	strangers bool       // a token may have been refused: some who speak throng.v1 have drawn nicknames
+	steps     int        // of the wall clock
 	calls     chan error // what runs beside: New, then Shutdown
 	draining  bool
 	drained   time.Duration // since when
@@ -349,6 +352,8 @@ func (w *simWorld) live(steps int) {
 			w.kernel.Advance(pick(w.rng, 3*time.Second, 30*time.Second, time.Hour)) // the process was stopped
 			w.leapt = w.kernel.Now()
 		case p < 5:
+			w.steps++
+			w.strangers = w.strangers || slices.ContainsFunc(w.persons, func(p *simPerson) bool { return p.g.state == simAsking })
 			w.kernel.StepWall(pick(w.rng, -time.Hour, time.Hour))
 		case p < 20:
 			w.admin()
