@@ -397,3 +397,52 @@ func TestSaidTwiceAtOnce(t *testing.T) {
 	ear.say("end")
 	ear.wants("ear: end")
 }
+
+// A nickname changes twenty times at once and then once a second, through whichever connections; what changes nothing does
+// not count, and the room hears of no change that was refused.
+func TestRenamesAreLimited(t *testing.T) {
+	const atOnce = 20
+	w := start(t, freeze)
+	eve := w.as("eve", "r")
+	one, hello, _ := w.seated("ann", "r")
+	two, _, _ := w.back(hello, "r")
+	now, changes := "ann", 0
+	rename := func(p *person) {
+		t.Helper()
+		changes++
+		nick := fmt.Sprint("ann ", changes)
+		p.say(fmt.Sprintf(`{"op":"nick","nick":%q}`, nick))
+		p.expect("nick")
+		eve.wants(" .... " + now + " is now " + nick + ".")
+		now = nick
+	}
+	refused := func(p *person, retry float64) {
+		t.Helper()
+		e := p.fails(`{"op":"nick","nick":"somebody else","id":"i"}`, "rate_limited")
+		if e["id"] != "i" || e["retry_ms"] != retry {
+			t.Errorf("%v, want %v ms", e, retry)
+		}
+	}
+	for i := range atOnce {
+		one.fails(`{"op":"nick","nick":"EVE"}`, "nick_taken")
+		one.fails(`{"op":"nick","nick":"a:b"}`, "bad_request")
+		one.say(fmt.Sprintf(`{"op":"nick","nick":%q}`, now)) // the same again
+		one.expect("nick")
+		rename([]*person{one, two}[i%2])
+	}
+	for _, p := range []*person{one, two} {
+		refused(p, 1000)
+	}
+	w.late.Add(int64(900*time.Millisecond - 1))
+	refused(two, 101)
+	w.late.Add(int64(100*time.Millisecond + 1))
+	rename(two)
+	refused(one, 1000)
+	w.late.Add(int64(time.Hour))
+	for range atOnce {
+		rename(one)
+	}
+	refused(one, 1000)
+	eve.say("end")
+	eve.wants("eve: end")
+}

@@ -27,6 +27,7 @@ type person struct {
 	stays map[string]*stay // by room
 	said  [remembered]said // a ring
 	next  int
+	calm  time.Duration // when all changes of the nickname are forgotten
 }
 
 // A stay is somebody's being in a room, for which a connection is not needed all the time.
@@ -80,6 +81,14 @@ func (p *person) leave(room string, away bool, since time.Duration) (last bool) 
 	}
 	return true
 }
+
+// restless is how long the person has to wait before the nickname may change once more. Under the lock.
+func (p *person) restless(now time.Duration) (wait time.Duration) {
+	return max(0, p.calm-now-(renameBurst-1)*renameEvery)
+}
+
+// renamed notes that the nickname has changed. Under the lock.
+func (p *person) renamed(now time.Duration) { p.calm = max(p.calm, now) + renameEvery }
 
 // recall finds a message by its id, or notes that it is about to be said.
 func (p *person) recall(epoch uint64, id string) (seq uint64, known bool) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"throng/frame"
 	"throng/room"
@@ -211,9 +212,14 @@ func (s *seat) rename(q *request) (taken bool) {
 			return false
 		}
 	}
-	ch := s.chat()
+	ch, clock := s.chat(), s.chat().cfg.Rooms.Now()
 	s.who.mu.Lock()
 	defer s.who.mu.Unlock()
+	if wait := s.who.restless(clock); wait > 0 {
+		s.fail(q.ID, "rate_limited", fmt.Sprintf("your nickname has changed %d times in a row: wait before you change it again", renameBurst),
+			int((wait+time.Millisecond-1)/time.Millisecond))
+		return true
+	}
 	old := ch.names.of(&s.who.nick)
 	if err := ch.names.choose(&s.who.nick, *q.Nick); err != nil {
 		s.refuseNick(q.ID, err)
@@ -224,6 +230,7 @@ func (s *seat) rename(q *request) (taken bool) {
 	b = append(append(append(b, `,"token":"`...), ch.token(s.who)...), `"}`...)
 	s.send(b)
 	if now != old {
+		s.who.renamed(clock)
 		for name := range s.who.stays {
 			ch.rooms.With(name, func(r *room.Room) { ch.renamed(r, s.desk(), s.who.id, old, now) })
 		}

@@ -23,6 +23,11 @@ const (
 	pageBytes   = 64 << 10
 	typingEvery = time.Second
 
+	// Changes of a nickname: each is a line to every member of up to 32 rooms, so that waiting for busy rooms alone would
+	// not keep one person from being most of what they hear.
+	renameBurst = 20 // at once
+	renameEvery = time.Second
+
 	byeLeast, byeSpread = 500, 4500 // ms after which to come back
 )
 

@@ -129,14 +129,15 @@ func TestV1Docs(t *testing.T) {
 		titles := heading.FindAllStringSubmatch(page[:at[0]], -1)
 		t.Run(titles[len(titles)-1][1], func(t *testing.T) {
 			rooms := func(o *options) { o.chat.Version, o.chat.Rooms.HistoryCount, o.chat.Rooms.Window = "1.0", 3, 512 }
-			d := scene{world: start(t, freeze, rooms), people: map[string]*person{}, plain: map[*person]bool{}, bound: map[string]any{}, seen: seen}
+			places := func(o *options) { o.chat.Rooms.Rooms = 2 }
+			d := scene{world: start(t, freeze, rooms, places), people: map[string]*person{}, plain: map[*person]bool{}, bound: map[string]any{}, seen: seen}
 			for line := range strings.Lines(page[at[2]:at[3]]) {
 				d.step(strings.TrimSuffix(line, "\n"))
 			}
 		})
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(page, -1) {
-		if !seen[row[1]] && row[1] != "bye" && row[1] != "unavailable" && row[1] != "rate_limited" {
+		if !seen[row[1]] && row[1] != "bye" {
 			t.Errorf("there is no example of %s", row[1])
 		}
 	}
@@ -186,12 +187,16 @@ func (d *scene) step(line string) {
 		p.say(rest)
 	case "<":
 		d.hears(p, rest)
-	case "says":
+	case "says", "renames":
 		n, err := strconv.Atoi(rest)
 		must(d.T, err)
-		for range n {
-			p.say(said("garden", "one of many", ""))
-			p.expect("msg")
+		for i := range n {
+			request, answer := said("garden", "one of many", ""), "msg"
+			if what == "renames" {
+				request, answer = fmt.Sprintf(`{"op":"nick","nick":"number %d"}`, i+1), "nick"
+			}
+			p.say(request)
+			p.expect(answer)
 		}
 	case "passes":
 		n, err := time.ParseDuration(strings.ReplaceAll(rest, " ", ""))
