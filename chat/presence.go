@@ -74,7 +74,7 @@ func (h *halls) ask(name string, read func()) {
 	defer h.mu.Unlock()
 	x := h.of(name)
 	h.list(name, x)
-	x.asked, x.missing = true, x.missing || x.absent > 0
+	x.asked, x.missing = true, x.absent > 0
 	read()
 }
 

@@ -1,7 +1,11 @@
 package chat_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"throng/chat"
 )
@@ -11,5 +15,156 @@ func TestComingAndGoingCostsTheSameInACrowd(t *testing.T) {
 	few, many := chat.ComeAndGo(2000), chat.ComeAndGo(15_000)
 	if many > few+few/2+64 {
 		t.Errorf("%d bytes in a room of 15,000, and %d in one of 2,000", many, few)
+	}
+}
+
+// walk has somebody who is in a room of their own come to another one, or leave it.
+func (p *person) walk(op, room string) {
+	p.Helper()
+	p.say(fmt.Sprintf(`{"op":%q,"room":%q,"history":0}`, op, room))
+	for o := p.get(); o["t"] != map[string]string{"join": "joined", "leave": "left"}[op]; o = p.get() {
+	}
+}
+
+// until receives what comes before a message of one's own.
+func (p *person) until(room, text string) (news []fields) {
+	p.Helper()
+	p.say(said(room, text, ""))
+	for o := p.get(); o["t"] != "msg"; o = p.get() {
+		news = append(news, o)
+	}
+	return news
+}
+
+// However many come and go, a room is told twice a second at most, and within two ticks of that.
+func TestPresenceTwiceASecond(t *testing.T) {
+	const step, steps = 50 * time.Millisecond, 80
+	w := start(t, freeze)
+	ann, _, _ := w.seated("ann", "r")
+	var others []*person
+	for i := range 8 {
+		p, _, _ := w.seated(fmt.Sprint("p", i), "elsewhere")
+		others = append(others, p)
+	}
+	var told []time.Duration
+	for i := range steps {
+		for j, p := range others {
+			p.walk([]string{"join", "leave"}[(i+j)%2^j%2], "r")
+		}
+		w.pass(step)
+		for range ann.until("r", fmt.Sprint(i)) {
+			told = append(told, time.Duration(i)*step)
+		}
+	}
+	for i := range told[1:] {
+		if apart := told[i+1] - told[i]; apart < 500*time.Millisecond {
+			t.Errorf("told %v after it was told", apart)
+		}
+	}
+	if most := int(steps * step / (500 * time.Millisecond)); len(told) < most-1 || len(told) > most {
+		t.Errorf("told at %v", told)
+	}
+}
+
+// Above the limit the number of members is all that is told, in plain text nothing; below it everybody is told again who comes and goes.
+func TestPresenceOfLargeRooms(t *testing.T) {
+	const limit = 5
+	w := start(t, freeze, func(o *options) { o.chat.PresenceLimit, o.chat.Announce = limit, true })
+	ann, _, _ := w.seated("ann", "r")
+	ear := w.as("ear", "r")
+	ear.wants(" .... ear has joined.")
+	var others []*person
+	for i := range 6 {
+		p, _, _ := w.seated(fmt.Sprint("p", i), fmt.Sprint("own", i))
+		others = append(others, p)
+	}
+	round := 0
+	tells := func(members int, listed bool) {
+		t.Helper()
+		round++
+		w.pass(time.Second)
+		news := ann.until("r", fmt.Sprint("round ", round))
+		if len(news) != 1 || news[0]["members"] != float64(members) || (news[0]["joined"] != nil) != listed {
+			t.Fatalf("%v, want one of %d", news, members)
+		}
+	}
+	tells(2, true)
+	for i, p := range others[:3] {
+		p.walk("join", "r")
+		ear.wants([]string{"ann: round 1"}[:max(0, 1-i)]...)
+		ear.wants(fmt.Sprintf(" .... p%d has joined.", i))
+	}
+	tells(5, true)
+	others[3].walk("join", "r")
+	tells(6, false)
+	others[4].walk("join", "r")
+	others[3].say(`{"op":"typing","room":"r"}`)
+	tells(7, false)
+	others[0].walk("leave", "r")
+	others[1].walk("leave", "r") // down to the limit, in a round that began above it
+	tells(5, false)
+	ear.wants("ann: round 2", "ann: round 3", "ann: round 4", "ann: round 5")
+	others[2].walk("leave", "r")
+	ear.wants(" .... p2 has left.")
+	tells(4, true)
+	for range limit + 1 { // too many changes at once
+		others[0].walk("join", "r")
+		others[0].walk("leave", "r")
+	}
+	tells(4, false)
+	others[0].walk("join", "r")
+	tells(5, true)
+}
+
+// Whoever is in a room all the time is listed once by somebody who turns the pages, in the order of joining, whoever comes
+// and goes meanwhile, and however many: also while nine of ten go.
+func TestPagesWhilePeopleComeAndGo(t *testing.T) {
+	const people, limit = 100, 7
+	w := start(t, freeze)
+	for _, c := range []struct{ leave, come int }{{0, 1}, {1, 1}, {8, 1}, {1, 8}} {
+		rnd := rand.New(rand.NewPCG(uint64(c.leave), uint64(c.come)))
+		in := fmt.Sprintf("r%d-%d", c.leave, c.come)
+		ann, _, _ := w.seated("ann"+in, in)
+		stays := []string{"ann" + in}
+		var goes []*person
+		joined := 0
+		come := func() {
+			nick := fmt.Sprint(in, "-", joined)
+			p := w.as(nick, in)
+			if joined++; joined%5 == 0 {
+				stays = append(stays, nick)
+			} else {
+				goes = append(goes, p)
+			}
+		}
+		for range people {
+			come()
+		}
+		there := slices.Clone(stays)
+		var listed []string
+		for after, more := 0.0, true; more; {
+			ann.say(fmt.Sprintf(`{"op":"who","room":%q,"limit":%d,"after":%.0f}`, in, limit, after))
+			page := ann.expect("members")
+			for _, m := range page["members"].([]any) {
+				m := m.(fields)
+				listed, after = append(listed, m["nick"].(string)), m["join"].(float64)
+			}
+			more = page["more"].(bool)
+			for range min(c.leave, len(goes)) {
+				i := rnd.IntN(len(goes))
+				w.drop(goes[i])
+				goes = slices.Delete(goes, i, i+1)
+			}
+			for range rnd.IntN(c.come + 1) {
+				come()
+			}
+			if joined > people+50 {
+				c.come = 0
+			}
+		}
+		listed = slices.DeleteFunc(listed, func(nick string) bool { return !slices.Contains(there, nick) })
+		if !slices.Equal(listed, there) {
+			t.Errorf("%d go and %d come at each page: %d of %d who stayed are listed", c.leave, c.come, len(listed), len(there))
+		}
 	}
 }
