@@ -260,3 +260,20 @@ func ComeAndGo(members int) int64 {
 		}
 	}).AllocedBytesPerOp()
 }
+
+// Workers is how many workers the connections are on of whoever has that nickname in a room.
+func (ch *Chat) Workers(in, nick string) int {
+	done := make(chan int, 1)
+	ch.srv.Workers()[0].Post(func() {
+		on := map[int]bool{}
+		ch.rooms.With(in, func(r *room.Room) {
+			r.Members(0, 1<<30, func(_ uint64, p room.Peer) {
+				if p, ok := p.(*place); ok && ch.names.of(&p.seat.who.nick) == nick {
+					on[p.seat.conn.WorkerID()] = true
+				}
+			})
+		})
+		done <- len(on)
+	})
+	return <-done
+}
