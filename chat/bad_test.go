@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -169,6 +172,65 @@ func TestV1NoMoreRooms(t *testing.T) {
 	ann.say(`{"op":"leave","room":"second"}`, `{"op":"join","room":"third"}`)
 	ann.expect("left")
 	ann.expect("joined")
+}
+
+// Who wants to resume from a number that the room has not reached, or in an epoch that is not its own, misses nothing silently and
+// is told nothing that is not so: a join like any other.
+func TestV1ResumesThatAreNone(t *testing.T) {
+	w := start(t, freeze)
+	bob, _, joined := w.seated("bob", "r")
+	for _, text := range []string{"one", "two", "three"} {
+		bob.until("r", text)
+	}
+	own := joined["epoch"].(string)
+	for _, c := range []struct {
+		epoch string
+		after uint64
+	}{
+		{own, 4}, {own, 1 << 32}, {own, 1<<32 + 2}, {own, 1<<53 - 1}, {own, 1<<64 - 1},
+		{"1", 2}, {"0", 0}, {"", 2}, {"no hexadecimal number", 2}, {own + "0", 2}, {strings.Repeat("f", 1000), 1<<64 - 1}, {"-" + own, 2},
+	} {
+		ann, _, _ := w.seated("ann", "own")
+		ann.say(fmt.Sprintf(`{"op":"join","room":"r","epoch":%q,"after":%d,"history":2,"id":"i"}`, c.epoch, c.after))
+		eve := w.sit(fmt.Sprintf("/chat/r?history=2&epoch=%s&after=%d", url.QueryEscape(c.epoch), c.after))
+		eve.expect("hello")
+		for _, p := range []*person{ann, eve} {
+			if j := p.expect("joined"); j["resumed"] != false || j["epoch"] != own || j["seq"] != 3.0 {
+				t.Errorf("%v: %v", c, j)
+			}
+			for _, want := range []string{"two", "three"} {
+				if m := p.expect("msg"); m["text"] != want {
+					t.Errorf("%v: %v", c, m)
+				}
+			}
+			p.lives()
+		}
+		w.drop(ann)
+		w.drop(eve)
+		w.late.Add(int64(time.Minute))
+		w.chat.DoTick() // the nickname is free
+		eventually(t, func() error { return count("persons", w.chat.Left().Persons, 1) })
+	}
+}
+
+// A text within its limit fits into a frame, however it is written, if no more than half of it are control characters, which
+// JSON writes as six bytes. Otherwise the frame is too large, and what it says is never looked at.
+func TestV1ControlCharacters(t *testing.T) {
+	const limit = 16 << 10
+	w := start(t, freeze)
+	ann, _, _ := w.seated("ann", "r")
+	for i, c := range []struct{ unit, escaped string }{
+		{"\x1bx", `\u001bx`}, {"\"", `\"`}, {"\n", `\n`}, {"é", `\u00e9`}, {"😀", `\ud83d\ude00`}, {"\x1b[", `\u001b[`},
+	} {
+		times := limit / len(c.unit)
+		id := strings.Repeat(`\u0001`, 63) + strconv.Itoa(i)
+		ann.say(fmt.Sprintf(`{"op":"say","room":"r","text":"%s","id":"%s"}`, strings.Repeat(c.escaped, times), id))
+		if m := ann.expect("msg"); m["text"] != strings.Repeat(c.unit, times) {
+			t.Errorf("%q: %.100v", c.unit, m)
+		}
+	}
+	ann.say(said("r", strings.Repeat("\x1b", limit*2/3), ""))
+	ann.closed(ws.StatusMessageTooBig)
 }
 
 // A binary frame ends the connection, as does a frame over the limit.

@@ -258,7 +258,7 @@ func (s *seat) leave(p *place, away bool) {
 }
 
 // maxText is the longest text of a message, in bytes: with all escapes that people's texts need, and most that nobody
-// needs, the request fits Config.MaxMessage.
+// needs, the request fits Config.MaxMessage. A text that is mostly control characters, six bytes of JSON each, does not.
 func (ch *Chat) maxText() int64 { return ch.cfg.MaxMessage / 4 }
 
 // writable implements speaker.
