@@ -292,7 +292,7 @@ func (ch *Chat) Error(*server.Conn, error) {}
 
 // arrived tells a room that somebody has come. On the desk's worker.
 func (ch *Chat) arrived(r *room.Room, d *desk, who, nick string) {
-	if ch.cfg.Announce && hasPlain(r) && r.Len() <= ch.cfg.PresenceLimit {
+	if ch.cfg.Announce && hasPlain(r) && ch.halls.members(r) <= ch.cfg.PresenceLimit {
 		r.Notice(d.line(nick, " has joined."))
 	}
 	if hasJSON(r) {
@@ -305,7 +305,7 @@ func (ch *Chat) left(r *room.Room, d *desk, who, nick string) {
 	if ch.srv.Draining() {
 		return
 	}
-	if hasPlain(r) && r.Len() < ch.cfg.PresenceLimit {
+	if hasPlain(r) && ch.halls.members(r) < ch.cfg.PresenceLimit {
 		r.Notice(d.line(nick, " has left."))
 	}
 	if hasJSON(r) {

@@ -277,3 +277,21 @@ func (ch *Chat) Workers(in, nick string) int {
 	})
 	return <-done
 }
+
+// Lose has so many people be away from a room at this moment, as after a cut of all their connections.
+func (ch *Chat) Lose(in string, people int) {
+	done := make(chan struct{})
+	ch.srv.Workers()[0].Post(func() {
+		defer close(done)
+		now := ch.cfg.Rooms.Now()
+		for range people {
+			p := ch.people.arrive(nil)
+			p.enter(in)
+			p.leave(in, true, now)
+			ch.halls.count(in, 0, 1, func() {})
+			ch.people.away(absence{now, p, in})
+			ch.people.depart(p, now)
+		}
+	})
+	<-done
+}

@@ -55,12 +55,13 @@ const (
 )
 
 // note has a room told of a change, unless it is large: then it is told how many there are.
-func (h *halls) note(name string, members int, c change) {
+func (h *halls) note(name string, connections int, c change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.of(name)
 	h.list(name, x)
 	x.changed = true
+	members := connections + x.absent - x.extra
 	if x.many = x.many || members > h.limit || len(x.changes) > h.limit; x.many {
 		x.changes = nil
 	} else {

@@ -114,6 +114,13 @@ func TestPresenceOfLargeRooms(t *testing.T) {
 	tells(4, false)
 	others[0].walk("join", "r")
 	tells(5, true)
+	others[5].walk("join", "r")
+	tells(6, false)
+	w.drop(others[3]) // counted, as long as she may come back
+	others[5].say(`{"op":"nick","nick":"the sixth"}`)
+	for o := others[5].get(); o["t"] != "nick"; o = others[5].get() {
+	}
+	tells(6, false)
 }
 
 // Whoever is in a room all the time is listed once by somebody who turns the pages, in the order of joining, whoever comes
@@ -166,5 +173,45 @@ func TestPagesWhilePeopleComeAndGo(t *testing.T) {
 		if !slices.Equal(listed, there) {
 			t.Errorf("%d go and %d come at each page: %d of %d who stayed are listed", c.leave, c.come, len(listed), len(there))
 		}
+	}
+}
+
+// lost is a room that 15,000 have been cut off from, and in it one who speaks throng.v1 and one who speaks plain text.
+func lost(w *world) (ann, ear *person) {
+	ear = w.as("ear", "r")
+	ann, _, _ = w.seated("ann", "r")
+	w.chat.Lose("r", 15_000)
+	w.pass(30 * time.Second)
+	return ann, ear
+}
+
+// A crowd that was cut off and stays away is gone soon after the grace time, and those who are still there are not told of each: the
+// room is as large as all who are counted.
+func TestStormThatStaysAway(t *testing.T) {
+	const ticks = 15
+	w := start(t, freeze)
+	ann, ear := lost(w)
+	ann.say(`{"op":"who","room":"r"}`)
+	for range ticks {
+		w.pass(500 * time.Millisecond)
+	}
+	news := ann.until("r", "end")
+	if last := news[len(news)-1]; len(news) > ticks+2 || last["members"] != 2.0 {
+		t.Errorf("%d lines, the last one %v", len(news), last)
+	}
+	for _, o := range news {
+		if left, _ := o["left"].([]any); len(left) > 1000 {
+			t.Errorf("%d have left", len(left))
+		}
+	}
+	told := 0
+	for line := ear.hear(); line != "ann: end"; line = ear.hear() {
+		told++
+	}
+	if told != 1000-2 {
+		t.Errorf("the one who speaks plain text was told of %d", told)
+	}
+	if l := w.chat.Left(); l.Persons != 1 || l.Absences != 0 {
+		t.Errorf("%+v", l)
 	}
 }

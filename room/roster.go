@@ -1,7 +1,5 @@
 package room
 
-import "sort"
-
 // A roster is the members in the order of joining. Who leaves is a hole until half of it is holes, so that joining and
 // leaving cost nothing that grows with the room. All of it is owned by the room's lock.
 //
@@ -62,14 +60,21 @@ func (r *roster) page(after uint64, limit int, visit func(join uint64, peer Peer
 	return false
 }
 
-// find returns the place of the first member after a join number, or of a hole right before it.
+// find returns the place of the first member after a join number, or of a hole right before it. It looks at no hole twice: all
+// of them may lie together.
 func (r *roster) find(after uint64) int {
-	return sort.Search(len(r.places), func(i int) bool {
-		for ; i < len(r.places); i++ {
-			if m := r.places[i]; m != nil {
-				return r.joinOf(m) > after
-			}
+	from, to := 0, len(r.places)
+	for from < to {
+		middle := int(uint(from+to) / 2)
+		i := middle
+		for i < to && r.places[i] == nil {
+			i++
 		}
-		return true
-	})
+		if i < to && r.joinOf(r.places[i]) <= after {
+			from = i + 1
+		} else {
+			to = middle
+		}
+	}
+	return from
 }
