@@ -203,17 +203,7 @@ func TestTwoHands(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
-	for looks, over := 0, false; !over; looks++ {
-		if looks%100 == 0 && looks < 4000 { // 20 s: less than the grace time
-			w.pass(500 * time.Millisecond)
-		}
-		watch.count("r", people+2)
-		select {
-		case <-done:
-			over = true
-		default:
-		}
-	}
+	w.watch(watch, done, people+2)
 	eventually(t, func() error { return count("connections", w.srv.Conns(), 2*people+2) }) // the last cuts are noticed
 	for i := range hands {
 		both(t, hands[i], (*hand).home)
@@ -239,6 +229,22 @@ func TestTwoHands(t *testing.T) {
 	}
 	if len(heard) != people*rounds || cuts < people*rounds/2 {
 		t.Errorf("%d messages, %d cuts", len(heard), cuts)
+	}
+}
+
+// watch counts the people in the room r until all is done, while time passes.
+func (w *world) watch(p *person, done chan struct{}, members float64) {
+	w.Helper()
+	for looks := 0; ; looks++ {
+		if looks%100 == 0 && looks < 4000 { // 20 s: less than the grace time
+			w.pass(500 * time.Millisecond)
+		}
+		p.count("r", members)
+		select {
+		case <-done:
+			return
+		default:
+		}
 	}
 }
 
