@@ -407,19 +407,28 @@ func TestRenamesAreLimited(t *testing.T) {
 	one, hello, _ := w.seated("ann", "r")
 	two, _, _ := w.back(hello, "r")
 	now, changes := "ann", 0
+	answered := func(p *person, request string) fields {
+		t.Helper()
+		p.say(request)
+		o := p.get()
+		for ; o["t"] == "presence"; o = p.get() { // time passes here
+		}
+		return o
+	}
 	rename := func(p *person) {
 		t.Helper()
 		changes++
 		nick := fmt.Sprint("ann ", changes)
-		p.say(fmt.Sprintf(`{"op":"nick","nick":%q}`, nick))
-		p.expect("nick")
+		if o := answered(p, fmt.Sprintf(`{"op":"nick","nick":%q}`, nick)); o["nick"] != nick {
+			t.Fatalf("%v", o)
+		}
 		eve.wants(" .... " + now + " is now " + nick + ".")
 		now = nick
 	}
 	refused := func(p *person, retry float64) {
 		t.Helper()
-		e := p.fails(`{"op":"nick","nick":"somebody else","id":"i"}`, "rate_limited")
-		if e["id"] != "i" || e["retry_ms"] != retry {
+		e := answered(p, `{"op":"nick","nick":"somebody else","id":"i"}`)
+		if e["code"] != "rate_limited" || e["id"] != "i" || e["retry_ms"] != retry {
 			t.Errorf("%v, want %v ms", e, retry)
 		}
 	}
