@@ -211,6 +211,7 @@ func (w *world) quiesce() {
 		p.passNotices()
 		if !p.blocked {
 			p.passGap(0)
+			p.passNotices()
 		}
 		if left := len(p.room.entries) - p.next; left > 0 && !p.blocked {
 			w.t.Fatalf("%v has not got %d entries, and nothing will bring them", p, left)
