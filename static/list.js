@@ -275,7 +275,8 @@ export class MessageList extends EventTarget {
   #scrolled() {
     const was = this.#following;
     this.#pageIfNear();
-    this.#following = this.#distance() < NEAR_END_PX && this.#end === this.#timeline.end;
+    // What has come since the last frame does not take one away from the end.
+    this.#following = this.#distance() < NEAR_END_PX && (was || this.#end === this.#timeline.end);
     this.#showPill();
     if (this.#following && !was) this.dispatchEvent(new Event('seen'));
   }

@@ -54,7 +54,7 @@ export class Rooms extends EventTarget {
   select(name) {
     this.add(name);
     this.current = this.#rooms.get(name);
-    this.#changed();
+    this.#show();
     return this.current;
   }
 
@@ -95,6 +95,7 @@ export class Rooms extends EventTarget {
   }
 
   #show() {
+    clearTimeout(this.#timer);
     this.#timer = 0;
     prefs.seen.set(this.#seen);
     prefs.rooms.set(this.names);

@@ -7,6 +7,7 @@ package browser_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/gobwas/ws"
 
 	"throng/chat"
 	"throng/poller"
@@ -31,7 +33,7 @@ import (
 
 // patience is how long a test waits for what must come. It is never used up,
 // except by a fault.
-const patience = 60 * time.Second
+const patience = 40 * time.Second
 
 // browser is the one that all tests share; TestMain ends it.
 var browser = sync.OnceValues(launch)
@@ -246,6 +248,38 @@ func (w *world) come(nick, path string, before ...chromedp.Action[chromedp.Void]
 	return p
 }
 
+// feeder is a plain-text member that talks straight to the server.
+type feeder struct {
+	*testing.T
+	conn net.Conn
+	n    int
+}
+
+func (w *world) feeder(nick, in string) *feeder {
+	w.Helper()
+	conn, _, _, err := ws.Dial(context.Background(), "ws://"+w.srv.Addrs()[0].String()+"/chat/"+in+"?nick="+nick)
+	must(w.T, err)
+	w.Cleanup(func() { conn.Close() })
+	go io.Copy(io.Discard, conn)
+	return &feeder{T: w.T, conn: conn}
+}
+
+func (f *feeder) say(text string) {
+	f.Helper()
+	b := ws.MustCompileFrame(ws.MaskFrameInPlace(ws.NewTextFrame([]byte(text))))
+	_, err := f.conn.Write(b)
+	must(f.T, err)
+}
+
+// count says the next numbers.
+func (f *feeder) count(messages int) {
+	f.Helper()
+	for range messages {
+		f.n++
+		f.say(fmt.Sprint("#", f.n))
+	}
+}
+
 // onNew runs a script before those of a page.
 func onNew(script string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -254,14 +288,16 @@ func onNew(script string) chromedp.Action[chromedp.Void] {
 	})
 }
 
-func quote(s string) string { return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"` }
+func quote(s string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
+}
 
 // wait waits until an expression in the page is true.
 func (p *tab) wait(expression string) {
 	p.Helper()
 	_, err := chromedp.Run(p.ctx, chromedp.Poll[bool]("Boolean("+expression+")", chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 	if err != nil {
-		p.Fatalf("%s: %v; the page shows\n%s", expression, err, eval[string](p, "document.body.innerText"))
+		p.Fatalf("%s: %v; the page ends with\n%s", expression, err, eval[string](p, "document.body.innerText.slice(-1500)"))
 	}
 }
 
@@ -291,7 +327,7 @@ func (p *tab) say(text string) {
 	p.Helper()
 	must(p.T, chromedp.Do(p.ctx, chromedp.Focus("#field")))
 	p.insert(text)
-	p.key("\r")
+	p.key("Enter", 0)
 }
 
 // insert puts text where the focus is, as an input method does.
@@ -301,12 +337,51 @@ func (p *tab) insert(text string) {
 	must(p.T, err)
 }
 
-func (p *tab) key(keys string, opts ...chromedp.KeyOption) {
+// key presses a key that writes nothing but a line break, with Alt (1) or Shift
+// (8) held. It goes down with its text, which the page can prevent.
+func (p *tab) key(name string, modifiers int64) {
 	p.Helper()
-	must(p.T, chromedp.Do(p.ctx, chromedp.KeyEvent(keys, opts...)))
+	codes := map[string]int64{"Enter": 13, "Tab": 9, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40, "Home": 36}
+	k := input.DispatchKeyEventParams{Type: "keyDown", Key: name, Code: name, Modifiers: modifiers, WindowsVirtualKeyCode: codes[name]}
+	if name == "Enter" {
+		k.Text = "\r"
+	}
+	_, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, k)
+	must(p.T, err)
+	k.Type, k.Text = "keyUp", ""
+	_, err = chromedp.Call(p.ctx, input.DispatchKeyEvent, k)
+	must(p.T, err)
 }
 
 func (p *tab) click(selector string) {
 	p.Helper()
 	must(p.T, chromedp.Do(p.ctx, chromedp.Click(selector)))
+}
+
+// up lets everybody through again.
+func (p *proxy) up() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = false
+}
+
+// heard waits until the server has published a text: one who joins then gets it
+// as history.
+func (w *world) heard(in, text string) {
+	w.Helper()
+	for {
+		conn, r, _, err := ws.Dial(context.Background(), "ws://"+w.srv.Addrs()[0].String()+"/chat/"+in+"?history=1")
+		must(w.T, err)
+		var in io.Reader = conn
+		if r != nil {
+			in = r
+		}
+		must(w.T, conn.SetDeadline(time.Now().Add(patience)))
+		f, err := ws.ReadFrame(in)
+		must(w.T, err)
+		conn.Close()
+		if strings.HasSuffix(string(f.Payload), text) {
+			return
+		}
+	}
 }
