@@ -381,11 +381,10 @@ setUpWindow();
 setUpViews();
 setUpChat();
 showMe();
+const saved = prefs.rooms.get();
+for (const name of saved) rooms.add(name);
 follow(); // the room of the address is the first to be joined
-for (const name of prefs.rooms.get()) {
-  rooms.add(name);
-  chat.join(name);
-}
+for (const name of saved) chat.join(name);
 chat.connect();
 // Where there is no real keyboard, focus would cover half the page with one.
 if (matchMedia('(pointer: fine)').matches) composer.focus();

@@ -7,6 +7,7 @@ package browser_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -235,6 +237,7 @@ func (v *visitor) open(path string, before ...chromedp.Action[chromedp.Void]) *t
 	ctx, cancel := chromedp.NewContext(v.home)
 	v.Cleanup(cancel)
 	p := &tab{T: v.T, ctx: ctx}
+	must(v.T, chromedp.Do(ctx, size(1100, 760)))
 	must(v.T, chromedp.Do(ctx, before...))
 	must(v.T, chromedp.Do(ctx, chromedp.Navigate("http://"+v.proxy.l.Addr().String()+"/"+path)))
 	return p
@@ -280,6 +283,20 @@ func (f *feeder) count(messages int) {
 	}
 }
 
+// size is the viewport's.
+func size(width, height int64) chromedp.Action[chromedp.Void] {
+	return chromedp.EmulateViewport(width, height)
+}
+
+// onMedia sets a media feature, such as prefers-color-scheme.
+func onMedia(name, value string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		features := []*emulation.MediaFeature{{Name: name, Value: value}}
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+		return err
+	})
+}
+
 // onNew runs a script before those of a page.
 func onNew(script string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -288,8 +305,13 @@ func onNew(script string) chromedp.Action[chromedp.Void] {
 	})
 }
 
+// quote writes a string as JavaScript does.
 func quote(s string) string {
-	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // of a string
+	}
+	return string(b)
 }
 
 // wait waits until an expression in the page is true.
