@@ -389,20 +389,23 @@ func (p *proxy) up() {
 
 // heard waits until the server has published a text: one who joins then gets it
 // as history.
-func (w *world) heard(in, text string) {
+func (w *world) heard(name, text string) {
 	w.Helper()
 	for {
-		conn, r, _, err := ws.Dial(context.Background(), "ws://"+w.srv.Addrs()[0].String()+"/chat/"+in+"?history=1")
+		conn, r, _, err := ws.Dial(context.Background(), "ws://"+w.srv.Addrs()[0].String()+"/chat/"+name+"?history=1")
 		must(w.T, err)
 		var in io.Reader = conn
 		if r != nil {
 			in = r
 		}
 		must(w.T, conn.SetDeadline(time.Now().Add(patience)))
-		f, err := ws.ReadFrame(in)
+		h, err := ws.ReadHeader(in)
+		must(w.T, err)
+		payload := make([]byte, h.Length) // the server's own, which is no stranger
+		_, err = io.ReadFull(in, payload)
 		must(w.T, err)
 		conn.Close()
-		if strings.HasSuffix(string(f.Payload), text) {
+		if strings.HasSuffix(string(payload), text) {
 			return
 		}
 	}
