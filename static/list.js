@@ -45,6 +45,7 @@ export class MessageList extends EventTarget {
   #restUntil = 0;
 
   #following = true;
+  #seen = null; // the last item while that was so
   #holdUntil = 0;
   #holdTimer = 0;
 
@@ -312,9 +313,11 @@ export class MessageList extends EventTarget {
 
   #showPill() {
     let count = 0;
-    for (let place = this.#following ? Infinity : this.#end; place < this.#timeline.end; place++) {
-      const { kind, own, missed } = this.#timeline.at(place);
-      count += kind === 'message' && !own ? 1 : missed ?? 0;
+    if (this.#following) this.#seen = this.#timeline.at(this.#end - 1);
+    for (let place = this.#timeline.end - 1; place >= this.#end; place--) {
+      const item = this.#timeline.at(place);
+      if (this.#following || item === this.#seen) break;
+      count += item.kind === 'message' && !item.own ? 1 : item.missed ?? 0;
     }
     this.#pill.hidden = this.#following;
     this.#pill.classList.toggle('counting', count > 0);

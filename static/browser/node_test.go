@@ -128,6 +128,25 @@ func TestOutboxInNode(t *testing.T) {
 	n.is(`chat.outbox.length`, `0`)
 }
 
+// Somebody comes back with a message that was said long ago, though they never
+// heard so: it is confirmed, and neither said nor told again.
+func TestSaidBeforeInNode(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	n, f := w.node(), w.feeder("feeder", "r")
+	n.is(`globalThis.kept = { get: () => kept.token, set(token) { kept.token = token; } }, start({ rooms: ['r'], token: kept })`, `true`)
+	n.is(`globalThis.unsure = { ...chat.say('r', 'mine') }, until(() => chat.outbox.length === 0)`, `true`)
+	f.count(100)
+	n.is(`until(() => heard('r').at(-1) === '#100')`, `true`)
+	n.is(`chat.close(), log.length = 0, start({ rooms: ['r'], token: kept, outbox: [unsure] })`, `true`)
+	n.is(`until(() => chat.outbox.length === 0)`, `true`)
+	f.say("end")
+	n.is(`until(() => heard('r').at(-1) === 'end')`, `true`)
+	n.is(`heard('r').length`, `51`) // the latest 50, and one more
+	n.is(`heard('r').includes('mine')`, `false`)
+	n.is(`chat.history('r', { before: 2 ** 50, limit: 200 }).then(({ messages }) => messages.filter(({ text }) => text === 'mine').length)`, `1`)
+}
+
 // A server that says bye is not asked before the time that it has named.
 func TestByeInNode(t *testing.T) {
 	t.Parallel()

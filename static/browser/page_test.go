@@ -21,7 +21,9 @@ func (p *tab) goTo(name string) {
 func TestRoomsCountWhatIsUnread(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	ann, f := w.come("ann", "#one"), w.feeder("feeder", "two")
+	ann, f, one := w.come("ann", "#one"), w.feeder("feeder", "two"), w.feeder("other", "one")
+	one.say("read")
+	ann.shows("read")
 	ann.goTo("two")
 	f.say("seen")
 	ann.shows("seen")
@@ -45,6 +47,8 @@ func TestRoomsCountWhatIsUnread(t *testing.T) {
 	ann.connected()
 	ann.shows("announce")
 	ann.wait(`document.querySelectorAll("#rooms a").length === 2 && document.title === "#two · Throng" && !document.querySelector(".fresh, .count:not(.pill .count)")`)
+	one.say("ann, not read")
+	ann.wait(`document.querySelector('[href="#one"] .count')?.textContent === "@1"`)
 	ann.click("#leave")
 	ann.wait(`document.querySelectorAll("#rooms a").length === 1 && location.hash === "#one"`)
 	w.alone("two")
@@ -191,8 +195,18 @@ func TestBusyRoom(t *testing.T) {
 	if after := eval[string](ann, place); after != before {
 		t.Errorf("what one reads was %s and is %s", before, after)
 	}
+	// What was not looked at is not kept for ever: it is counted, and can be fetched.
+	f.count(2000)
+	ann.wait(`document.querySelector("#pill .count").textContent === "2,700 new"`)
+	if after := eval[string](ann, place); after != before {
+		t.Errorf("what one reads was %s and is %s", before, after)
+	}
 	ann.click("#pill")
-	ann.numbersEnd(3700)
+	ann.numbersEnd(5700)
+	ann.wait(`(document.getElementById("scroller").scrollTop = 0, /messages missed\s*Show/.test(document.querySelector(".gap")?.innerText))`)
+	if words := eval[string](ann, `document.querySelector("#pill .count").textContent`); words != "Latest" {
+		t.Errorf("%s, and all was seen", words)
+	}
 }
 
 // numbersEnd waits for a feeder's last number, at the end of the screen, with
