@@ -3,6 +3,7 @@ package browser_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -97,7 +98,9 @@ func TestContrastNamesAndTargets(t *testing.T) {
 	ann.wait(`getComputedStyle(document.body).backgroundColor !== ` + quote(dark))
 	w.proxy.cut(true)
 	ann.say("waits")
-	ann.wait(`document.querySelector("#outbox .waiting") && !document.getElementById("banner").hidden`)
+	ann.wait(`document.querySelector("#outbox .waiting")`)
+	ann.pass(5 * time.Second)
+	ann.wait(`!document.getElementById("banner").hidden`)
 	ann.audited("away")
 }
 
@@ -144,6 +147,7 @@ func TestRoles(t *testing.T) {
 	f := w.feeder("feeder", "r")
 	f.count(300)
 	ann.wait(`document.getElementById("log").ariaLive === "off"`)
+	ann.pass(10 * time.Second)
 	ann.wait(`/\d+ new messages/.test(document.getElementById("announcer").textContent)`)
 }
 

@@ -3,6 +3,7 @@ package browser_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"throng/room"
 )
@@ -36,7 +37,7 @@ func TestCutsLoseNothing(t *testing.T) {
 		f.count(5)
 		w.proxy.cut(false) // these five are somewhere on the way
 		f.count(20)
-		ann.shows(fmt.Sprint("#", f.n))
+		ann.back(shown(fmt.Sprint("#", f.n)))
 	}
 	ann.numbers(180)
 	if joined := eval[int](ann, `[...document.querySelectorAll(".presence")].filter((e) => e.innerText.includes("ann")).length`); joined != 0 {
@@ -59,6 +60,7 @@ func TestOutboxWaits(t *testing.T) {
 		ann.say(text)
 	}
 	ann.wait(`document.querySelectorAll("#outbox .waiting").length === 3`)
+	ann.pass(5 * time.Second)
 	ann.wait(`!document.getElementById("banner").hidden && /Next attempt in \d+ second|Trying now/.test(document.querySelector(".countdown").textContent)`)
 	eval[any](ann, `[...document.querySelectorAll("#outbox li")].find((e) => e.innerText.includes("two")).querySelector("button").click()`)
 	ann.wait(`document.querySelectorAll("#outbox .waiting").length === 2`)
@@ -117,7 +119,7 @@ func TestGap(t *testing.T) {
 	ann.wait(`document.getElementById("status").dataset.state !== "open"`)
 	f.count(1000)
 	f.say("end")
-	w.heard("r", "end")
+	f.hears("feeder: end")
 	w.proxy.up()
 	ann.connected()
 	ann.shows("end")
