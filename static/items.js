@@ -3,7 +3,7 @@
  * where the time is not known, with, by kind:
  *
  *   message   seq, id, nick, text, own, mention, fresh: the first that was not seen
- *   presence  joined, left {names, count}, renamed [{old, nick}]
+ *   presence  joined, left {people [{id, nick}], count}, renamed [{old, nick}]
  *   gap       from, to, missed (a count or null), state: '', 'loading', 'lost' or 'offline'
  *   info      text
  *
@@ -77,7 +77,7 @@ function wordsOf({ kind, text, joined, left, renamed }) {
   if (kind !== 'presence') return [text];
   const acts = [
     ...[[joined, 'joined'], [left, 'left']].filter(([{ count }]) => count > 0)
-      .map(([who, verb]) => [...several(who.names, who.count), ` ${verb}`]),
+      .map(([who, verb]) => [...several(who.people.map(({ nick }) => nick), who.count), ` ${verb}`]),
     ...renamed.map(({ old, nick }) => [make('bdi', '', old), ' is now ', make('bdi', '', nick)]),
   ];
   return acts.flatMap((act, i) => (i > 0 ? [' · ', ...act] : act));

@@ -13,6 +13,7 @@ import { Rooms } from './rooms.js';
 import { Status } from './status.js';
 import { mentions, plural } from './text.js';
 import { Throng, isRoom } from './throng.js';
+import { presence } from './timeline.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -32,7 +33,7 @@ const chat = new Throng(chatAddress(), {
 });
 const outbox = new OutboxView($('outbox'), chat);
 const people = new People({ dialog: $('people-dialog'), chat });
-const typing = new Map(); // who writes in the current room: the time when that was told, by nickname
+const typing = new Map(); // who writes in the current room: {nick, at}, by id
 
 function chatAddress() {
   const url = new URL('chat', location.href);
@@ -85,6 +86,10 @@ function leave() {
   const { name } = rooms.current;
   const next = rooms.names.find((other) => other !== name) ?? prefs.LOBBY;
   if (next === name) return;
+  if (chat.outbox.some((entry) => entry.room === name)) {
+    composer.complain('Something that you wrote here is not sent yet. Wait for it, or discard it, then leave.');
+    return;
+  }
   rooms.remove(name);
   chat.leave(name);
   location.replace(`#${next}`);
@@ -137,7 +142,7 @@ function received({ room: name, ...m }) {
   add(room, item);
   if (room === rooms.current) {
     if (!item.late) list.speak(1);
-    if (typing.delete(m.from.nick)) showTyping();
+    if (typing.delete(m.from.id)) showTyping();
   }
   if (item.mention && !item.late) notify(room, item);
 }
@@ -158,9 +163,8 @@ function joined(m) {
 function told({ room: name, joined: came, left, renamed }) {
   const room = rooms.get(name);
   if (!room) return;
-  const others = (members) => members.filter(({ id }) => id !== chat.me.id).map(({ nick }) => nick);
-  const who = (members) => ({ names: others(members).slice(0, 50), count: others(members).length });
-  const item = { kind: 'presence', at: new Date(), joined: who(came), left: who(left), renamed };
+  const others = (people) => people.filter(({ id }) => id !== chat.me.id);
+  const item = presence(others(came), others(left), renamed);
   if (item.joined.count + item.left.count + renamed.length > 0) add(room, item);
   if (room === rooms.current) showRoom();
 }
@@ -233,8 +237,8 @@ function showMe() {
 
 function showTyping() {
   const now = Date.now();
-  for (const [nick, at] of typing) if (now - at >= TYPING_MS) typing.delete(nick);
-  const names = [...typing.keys()];
+  for (const [id, { at }] of typing) if (now - at >= TYPING_MS) typing.delete(id);
+  const names = [...typing.values()].map(({ nick }) => nick);
   $('typing').textContent = names.length === 0 ? '' : names.length === 1 ? `${names[0]} is writing…` : `${plural(names.length, 'member')} are writing…`;
   if (names.length > 0) setTimeout(showTyping, TYPING_MS);
 }
@@ -367,7 +371,7 @@ function setUpChat() {
   on('error', (error) => add(rooms.current, { kind: 'info', at: new Date(), text: error.message }));
   on('typing', ({ room, from }) => {
     if (room !== rooms.current.name) return;
-    typing.set(from.nick, Date.now());
+    typing.set(from.id, { nick: from.nick, at: Date.now() });
     showTyping();
   });
   on('outbox', () => {

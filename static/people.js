@@ -16,6 +16,7 @@ export class People {
   #chat;
   #room = '';
   #after = 0;
+  #known = new Set(); // ids: somebody with two connections may be in two pages
 
   constructor({ dialog, chat }) {
     this.#dialog = dialog;
@@ -31,6 +32,7 @@ export class People {
     this.#room = room;
     this.#after = 0;
     this.#list.replaceChildren();
+    this.#known.clear();
     this.#count.textContent = `in #${room}`;
     this.#dialog.showModal();
     this.#fetch();
@@ -49,7 +51,10 @@ export class People {
       return;
     }
     if (room !== this.#room) return; // it has been opened for another one
-    this.#list.append(...page.members.map((member) => this.#member(member)));
+    for (const member of page.members) {
+      if (!this.#known.has(member.id)) this.#list.append(this.#member(member));
+      this.#known.add(member.id);
+    }
     this.#after = page.members.at(-1)?.join ?? this.#after;
     this.#more.hidden = !page.more;
     const shown = this.#list.childElementCount;

@@ -16,11 +16,15 @@ import { Connection } from './connection.js';
 
 const MAX_OUTBOX = 100;
 
-// The server knows the last 16 ids of a member, who may have a second tab.
+// From the oldest message that may have been heard and is not confirmed, only so many others are
+// sent: the server knows the last 16 ids of a member, who may have a second tab.
 const IN_FLIGHT = 8;
 
 const HISTORY = 50;
 const RETRY_MS = 1000;
+
+// What may be possible a moment later.
+const PASSING = new Set(['rate_limited', 'unavailable']);
 
 // What a join has promised comes at once; should it not, own messages wait no longer than this.
 const CATCH_UP_MS = 5000;
@@ -43,7 +47,7 @@ export class Throng extends EventTarget {
   me = null; // {id, nick}, once the server has said
   limits = {};
   rooms = new Map(); // by name: {name, epoch, last, members, joined}
-  outbox; // {id, room, text, state: 'waiting' | 'sent' | 'failed', doubt, error}, oldest first
+  outbox; // {id, room, text, state: 'waiting' | 'sent' | 'failed', doubt, error, number}, oldest first
 
   #url;
   #link;
@@ -52,6 +56,7 @@ export class Throng extends EventTarget {
   #state = 'closed';
   #asked = new Map(); // requests without an answer, by id
   #serial = 0;
+  #sends = 0; // messages that were sent for the first time
   #prefix = Math.random().toString(36).slice(2, 10).padEnd(8, '0');
   #notBefore = 0; // when the server wants to hear again
   #flushTimer = 0;
@@ -66,7 +71,7 @@ export class Throng extends EventTarget {
     this.#url = url;
     this.#wish = nick;
     this.#token = token;
-    this.outbox = outbox.map((entry) => (entry.state === 'sent' ? { ...entry, state: 'waiting', doubt: true } : entry));
+    this.outbox = outbox.map((entry) => this.#restored(entry));
     for (const name of rooms) this.join(name);
     const beat = JSON.stringify({ op: 'ping' });
     this.#link = new Connection(() => this.#address(), { protocols: ['throng.v1'], beat, WebSocket });
@@ -96,19 +101,26 @@ export class Throng extends EventTarget {
     if (this.#state === 'open') this.#enter(room);
   }
 
+  /** What waits to be said there fails; what was sent is said before the leaving is answered. */
   leave(name) {
     const room = this.rooms.get(name);
     if (!room) return;
     this.rooms.delete(name);
     clearTimeout(room.timer);
-    this.#send({ op: 'leave', room: name });
-    this.#doubt((entry) => entry.room === name); // they wait for another join
+    const sent = this.outbox.filter((entry) => entry.room === name && entry.state === 'sent');
+    const settle = () => {
+      for (const { id } of sent) this.#take(id);
+      this.#flush();
+    };
+    this.#ask({ op: 'leave', room: name }).then(settle, () => {});
+    this.#orphan();
   }
 
   /** Takes a message: an entry of outbox, or null when that is full. */
   say(room, text) {
     if (this.outbox.length >= MAX_OUTBOX) return null;
-    const entry = { id: `${this.#prefix}-${++this.#serial}`, room, text, state: 'waiting', doubt: false, error: '' };
+    const id = `${this.#prefix}-${++this.#serial}`;
+    const entry = { id, room, text, state: 'waiting', doubt: false, error: '', number: 0 };
     this.outbox.push(entry);
     this.#flush();
     return entry;
@@ -116,7 +128,7 @@ export class Throng extends EventTarget {
 
   retry(id) {
     const entry = this.#take(id);
-    if (entry) this.outbox.push({ ...entry, state: 'waiting', error: '' });
+    if (entry) this.outbox.push(this.#restored({ ...entry, state: 'waiting', error: '' }));
     this.#flush();
   }
 
@@ -172,17 +184,32 @@ export class Throng extends EventTarget {
       room.joined = false;
       clearTimeout(room.timer);
     }
-    this.#doubt(() => true);
+    for (const entry of this.outbox) {
+      // It may have arrived or not: it is sent again, under its id.
+      if (entry.state === 'sent') Object.assign(entry, { state: 'waiting', doubt: true });
+    }
+    this.#orphan();
     for (const { reject } of this.#asked.values()) reject(new ThrongError({ code: 'offline', message: 'not connected' }));
     this.#asked.clear();
   }
 
-  /** What was sent may have arrived or not: it is sent again, under its id. */
-  #doubt(which) {
+  /** What cannot be said, since one is not in its room. */
+  #orphan() {
     for (const entry of this.outbox) {
-      if (entry.state === 'sent' && which(entry)) Object.assign(entry, { state: 'waiting', doubt: true });
+      if (entry.state === 'waiting' && !this.rooms.has(entry.room)) this.#fail(entry, 'you have left the room');
     }
-    this.#emit('outbox');
+    this.#flush();
+  }
+
+  #fail(entry, error) {
+    Object.assign(entry, { state: 'failed', error, number: 0 });
+  }
+
+  /** An entry of an earlier life; one that may have been heard counts as sent. */
+  #restored(entry) {
+    const doubt = entry.doubt || entry.state === 'sent';
+    const state = entry.state === 'failed' ? 'failed' : 'waiting';
+    return { ...entry, state, doubt, number: doubt && state === 'waiting' ? ++this.#sends : 0 };
   }
 
   #become(state, detail = { state, retryAt: 0, code: 0, reason: '' }) {
@@ -233,9 +260,14 @@ export class Throng extends EventTarget {
       await this.#ask({ op: 'join', room: room.name, ...behind(room) });
     } catch (error) {
       if (error.code === 'offline' || this.rooms.get(room.name) !== room) return;
-      if (error.retryMs) setTimeout(() => this.#state === 'open' && !room.joined && this.#enter(room), error.retryMs);
-      this.#emit('refused', { room: room.name, error });
+      this.#notEntered(room, error);
     }
+  }
+
+  #notEntered(room, error) {
+    const again = () => this.#state === 'open' && this.rooms.get(room.name) === room && !room.joined && this.#enter(room);
+    if (PASSING.has(error.code)) setTimeout(again, error.retryMs || RETRY_MS);
+    this.#emit('refused', { room: room.name, error });
   }
 
   #joined(m) {
@@ -247,7 +279,7 @@ export class Throng extends EventTarget {
     }
     const first = room.epoch === null;
     const anew = !first && room.epoch !== m.epoch;
-    if (anew) room.last = null;
+    if (anew || (!m.resumed && room.last > m.seq)) room.last = null;
     const kept = m.resumed || (m.oldest > 0 && m.oldest <= m.seq);
     if (!kept && room.last === null) room.last = m.seq;
     Object.assign(room, { epoch: m.epoch, members: m.members, joined: true, target: kept ? m.seq : 0 });
@@ -261,11 +293,12 @@ export class Throng extends EventTarget {
     const room = this.rooms.get(m.room);
     if (!room?.joined) return;
     m.own = m.from.id === this.me.id;
-    const mine = m.own && m.id && this.#take(m.id);
-    if (room.last === null || m.seq > room.last) {
-      if (room.last !== null && m.prev > room.last) {
-        this.#emit('gap', { room: m.room, from: room.last + 1, to: m.prev, missed: null });
-      }
+    const mine = m.own && m.id ? this.#take(m.id) : null;
+    const known = room.last !== null;
+    // The answer to one that was sent again is the original, which may have its place further on.
+    const early = known && mine?.doubt && m.prev !== room.last;
+    if (!known || (m.seq > room.last && !early)) {
+      if (known && m.prev > room.last) this.#emit('gap', { room: m.room, from: room.last + 1, to: m.prev, missed: null });
       room.last = m.seq;
       this.#emit('msg', m);
     }
@@ -274,8 +307,8 @@ export class Throng extends EventTarget {
 
   #gap(m) {
     const room = this.rooms.get(m.room);
-    if (!room?.joined) return;
-    room.last = Math.max(room.last ?? 0, m.to);
+    if (!room?.joined || m.to <= room.last) return;
+    room.last = m.to;
     this.#emit('gap', m);
     this.#flush();
   }
@@ -292,16 +325,21 @@ export class Throng extends EventTarget {
   #refused(m) {
     const entry = this.outbox.find(({ id }) => id === m.id);
     if (!entry) {
-      if (!this.#answered(m)) this.#emit('error', new ThrongError(m));
+      if (this.#answered(m)) return;
+      const error = new ThrongError(m);
+      // The address's room is the first, and was not asked for by a request.
+      const [first] = this.rooms.values();
+      if (!m.id && m.code === 'unavailable' && first && !first.joined) this.#notEntered(first, error);
+      else this.#emit('error', error);
       return;
     }
     if (m.code === 'unconfirmed') {
       this.#take(m.id); // it was said, and heard
-    } else if (m.code === 'rate_limited' || m.code === 'unavailable') {
+    } else if (PASSING.has(m.code)) {
       entry.state = 'waiting';
       this.#notBefore = Date.now() + (m.retry_ms || RETRY_MS);
     } else {
-      Object.assign(entry, { state: 'failed', error: m.message || m.code });
+      this.#fail(entry, m.message || m.code);
     }
     this.#flush();
   }
@@ -323,21 +361,32 @@ export class Throng extends EventTarget {
     return true;
   }
 
-  /** Sends what can go, in order: into a room only once everything that it said before has come. */
+  /**
+   * Sends what can go, in order: into a room only once everything that it said before has come, and
+   * what is sent again one by one there, since the connection before may still be saying it. What
+   * waits for another room could be overtaken by any number, until the server has forgotten that
+   * it was heard: hence IN_FLIGHT.
+   */
   #flush() {
     clearTimeout(this.#flushTimer);
     const wait = this.#notBefore - Date.now();
     if (wait > 0) this.#flushTimer = setTimeout(() => this.#flush(), wait);
-    let flying = this.outbox.filter(({ state }) => state === 'sent').length;
-    for (const entry of this.outbox) {
-      if (wait > 0 || flying >= IN_FLIGHT) break;
-      const room = this.rooms.get(entry.room);
-      if (entry.state !== 'waiting' || !room?.joined || (room.last ?? 0) < room.target) continue;
-      if (!this.#send({ op: 'say', id: entry.id, room: entry.room, text: entry.text })) break;
-      entry.state = 'sent';
-      flying++;
-    }
+    else this.#sayNext();
     this.#emit('outbox');
+  }
+
+  #sayNext() {
+    const oldest = Math.min(this.#sends + 1, ...this.outbox.map(({ number }) => number || Infinity));
+    const repeating = new Set(); // rooms
+    for (const entry of this.outbox) {
+      const room = this.rooms.get(entry.room);
+      if (entry.state === 'failed' || !room?.joined || (room.last ?? 0) < room.target || repeating.has(room)) continue;
+      if (entry.doubt) repeating.add(room);
+      if (entry.state === 'sent' || (!entry.number && this.#sends + 1 - oldest >= IN_FLIGHT)) continue;
+      if (!this.#send({ op: 'say', id: entry.id, room: entry.room, text: entry.text })) return;
+      entry.number ||= ++this.#sends;
+      entry.state = 'sent';
+    }
   }
 
   #take(id) {

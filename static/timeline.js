@@ -71,24 +71,28 @@ export class Timeline {
   }
 }
 
-/** Tells more arrivals and departures in the line that tells the last: each name by what it did last. */
+/** An item that tells who came, went and has another nickname: lists of {id, nick}. */
+export function presence(joined, left, renamed) {
+  const some = (people) => ({ people: people.slice(0, MAX_NAMES), count: people.length });
+  return { kind: 'presence', at: new Date(), joined: some(joined), left: some(left), renamed: renamed.slice(0, MAX_NAMES) };
+}
+
+/** Tells more arrivals and departures in the line that tells the last: each person by what they did last. */
 function fold(into, { joined, left, renamed }) {
-  for (const nick of joined) move(nick, into.left, into.joined);
-  for (const nick of left) move(nick, into.joined, into.left);
+  move(left, into.joined, into.left);
+  move(joined, into.left, into.joined);
   into.renamed.push(...renamed.slice(0, MAX_NAMES - into.renamed.length));
   into.dirty = true;
 }
 
-function move(nick, from, to) {
-  const at = from.names.indexOf(nick);
-  if (at >= 0) {
-    from.names.splice(at, 1);
-    from.count--;
+function move({ people, count }, from, to) {
+  for (const person of people) {
+    const at = from.people.findIndex(({ id }) => id === person.id);
+    if (at >= 0) {
+      from.people.splice(at, 1);
+      from.count--;
+    }
   }
-  note(nick, to);
-}
-
-function note(nick, to) {
-  to.count++;
-  if (to.names.length < MAX_NAMES) to.names.push(nick);
+  to.count += count;
+  to.people.push(...people.slice(0, MAX_NAMES - to.people.length));
 }
