@@ -183,7 +183,7 @@ func TestKeyboardOnly(t *testing.T) {
 	ann.key("Escape", 0)
 	ann.wait(`!document.getElementById("people-dialog").open && document.activeElement.id === "who"`)
 	// Shift+Enter begins a line, and an input method's Enter sends nothing.
-	must(t, chromedp.Do(ann.ctx, chromedp.Focus("#field")))
+	ann.focus("#field")
 	ann.insert("a")
 	ann.key("Enter", 8)
 	ann.insert("b")
@@ -192,6 +192,9 @@ func TestKeyboardOnly(t *testing.T) {
 	ann.wait(`document.getElementById("field").value === "a\nb"`)
 	ann.key("Enter", 0)
 	ann.shows("a\nb")
+	ann.insert("pasted\nin lines")
+	ann.key("Enter", 0)
+	ann.shows("pasted\nin lines")
 }
 
 func TestReducedMotion(t *testing.T) {

@@ -94,7 +94,7 @@ func TestRefusalsLoseNoText(t *testing.T) {
 	ann := w.come("ann", "#r")
 	w.feeder("bob", "r")
 	long := strings.Repeat("x", 100_000)
-	must(t, chromedp.Do(ann.ctx, chromedp.Focus("#field")))
+	ann.focus("#field")
 	ann.insert(long)
 	ann.wait(`document.getElementById("counter").classList.contains("over")`)
 	ann.key("Enter", 0)
@@ -164,7 +164,7 @@ func TestBusyRoom(t *testing.T) {
 	eval[any](ann, `new MutationObserver(() => { window.most = Math.max(window.most ?? 0, document.getElementById("messages").childElementCount) }).observe(document.getElementById("messages"), { childList: true })`)
 	f.count(500)
 	ann.wait(texts + ".length > 0")
-	must(t, chromedp.Do(ann.ctx, chromedp.Focus("#field")))
+	ann.focus("#field")
 	for i := range 5 {
 		f.count(500)
 		ann.insert("typed ")

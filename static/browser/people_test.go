@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/chromedp"
 )
 
 // spoiled lets a page's requests be changed on their way, and more be told than the server has said.
@@ -41,7 +39,7 @@ func TestRefusedMessage(t *testing.T) {
 	ann.shows("sent again")
 	press("taken back", "Discard")
 	ann.wait(`document.getElementById("outbox").hidden`)
-	must(t, chromedp.Do(ann.ctx, chromedp.Focus("#field")))
+	ann.focus("#field")
 	ann.key("ArrowUp", 0)
 	ann.wait(`document.getElementById("field").value === "taken back"`)
 }
@@ -91,6 +89,7 @@ func TestNickname(t *testing.T) {
 	bob.wait(`document.querySelector("#messages").textContent.includes("ann is now Anna")`)
 	ann.say("/nick Anne")
 	ann.wait(`document.getElementById("nick").textContent === "Anne" && localStorage.getItem("throng.nick") === "Anne"`)
+	bob.wait(`document.querySelector("#messages").textContent.includes("Anna is now Anne")`)
 	ann.say("one")
 	ann.say("two")
 	bob.shows("two")

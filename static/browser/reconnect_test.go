@@ -66,12 +66,17 @@ func TestOutboxWaits(t *testing.T) {
 	ann.wait(`document.querySelectorAll("#outbox .waiting").length === 2`)
 	w.proxy.up()
 	ann.click("#retry")
-	ann.connected()
+	ann.wait(`document.getElementById("status").dataset.state === "open"`)
 	ann.wait(`document.getElementById("outbox").hidden && document.getElementById("banner").hidden`)
 	ann.shows("three")
 	if got := fmt.Sprint(eval[[]string](ann, texts)); got != "[before one three]" {
 		t.Error(got)
 	}
+	// When the network is said to be back nobody waits.
+	w.proxy.cut(true)
+	ann.wait(`document.getElementById("status").dataset.state === "waiting"`)
+	w.proxy.up()
+	ann.wait(`document.getElementById("status").dataset.state === "open" || dispatchEvent(new Event("online")) && false`)
 }
 
 // The new server has never heard of the old one's rooms: the page says so, and

@@ -9,8 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
@@ -50,6 +55,11 @@ func (v *visitor) open(path string, before ...chromedp.Action[chromedp.Void]) *t
 	v.Cleanup(func() { cancel(); stop() })
 	p := &tab{T: v.T, ctx: ctx}
 	must(v.T, chromedp.Do(ctx, size(1100, 760)))
+	// Nobody listens to what the browser would tell of each element and each frame.
+	for _, domain := range []cdp.Command[cdp.Empty, cdp.Empty]{dom.Disable, css.Disable, network.Disable, log.Disable} {
+		_, err = chromedp.Call(ctx, domain, cdp.Empty{})
+		must(v.T, err)
+	}
 	must(v.T, chromedp.Do(ctx, onNew(clock)))
 	must(v.T, chromedp.Do(ctx, before...))
 	if v.tabs == 0 { // the port may have been an earlier server's
@@ -158,7 +168,7 @@ func (p *tab) shows(text string) {
 // say types a message and sends it, by the keyboard.
 func (p *tab) say(text string) {
 	p.Helper()
-	must(p.T, chromedp.Do(p.ctx, chromedp.Focus("#field")))
+	p.focus("#field")
 	p.insert(text)
 	p.key("Enter", 0)
 }
@@ -186,7 +196,20 @@ func (p *tab) key(name string, modifiers int64) {
 	must(p.T, err)
 }
 
+// click presses the mouse where an element is, once nothing covers it.
 func (p *tab) click(selector string) {
 	p.Helper()
-	must(p.T, chromedp.Do(p.ctx, chromedp.Click(selector)))
+	element := "document.querySelector(" + quote(selector) + ")"
+	const middle = `((e) => { const { x, y, width, height } = e.getBoundingClientRect(); return [x + width / 2, y + height / 2] })`
+	p.wait(element + "?.contains(document.elementFromPoint(..." + middle + "(" + element + ")))")
+	at := eval[[]float64](p, middle+"("+element+")")
+	for _, kind := range []input.DispatchMouseEventType{"mousePressed", "mouseReleased"} {
+		_, err := chromedp.Call(p.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: at[0], Y: at[1], Button: "left", ClickCount: 1})
+		must(p.T, err)
+	}
+}
+
+func (p *tab) focus(selector string) {
+	p.Helper()
+	eval[any](p, "document.querySelector("+quote(selector)+").focus()")
 }

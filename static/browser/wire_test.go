@@ -92,6 +92,24 @@ func TestRoomUnavailable(t *testing.T) {
 	n.is(`wire.says(joined('r', 0)), wire.news()`, `["say r waits"]`)
 }
 
+// The time before an attempt is random and grows; what the network is said to do
+// shortens it, and who is sent away stays away.
+func TestComingBack(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(`import('./connection.js').then(({ backoff }) => [0, 1, 5, 6, 1000].map((i) => [0, 0.5, 1].map((random) => backoff(i, () => random))))`,
+		`[[500, 750, 1000], [500, 1250, 2000], [500, 15250, 30000], [500, 15250, 30000], [500, 15250, 30000]]`)
+	n.is(`wire.onclose({ code: 1006, reason: '' }), [chat.state, told('state').at(-1).retryAt > Date.now()]`, `["waiting", true]`)
+	n.is(`tests.pass(1000), chat.state`, `"connecting"`)
+	n.is(`tests.pass(10000), chat.state`, `"waiting"`) // an attempt that hangs
+	n.is(`tests.pass(2000), wire.greets(joined('r', 0, true)), chat.state`, `"open"`)
+	n.is(`tests.pass(30000), wire.news()`, `["ping"]`) // is it still there?
+	n.is(`tests.pass(15000), chat.state`, `"waiting"`)
+	n.is(`tests.pass(30000), wire.greets(joined('r', 0, true)), wire.onclose({ code: 4001, reason: 'kicked' }), chat.state`, `"closed"`)
+	n.is(`tests.pass(1e6), chat.state`, `"closed"`)
+	n.is(`chat.connect(), chat.state`, `"connecting"`)
+}
+
 // Who leaves a room loses nothing that was written there.
 func TestLeavingWithUnsaid(t *testing.T) {
 	t.Parallel()
