@@ -247,9 +247,13 @@ func early(r *bufio.Reader) io.Reader {
 
 func (f *feeder) listen(in io.Reader) {
 	for {
-		frame, err := ws.ReadFrame(in)
+		h, err := ws.ReadHeader(in)
+		payload := make([]byte, h.Length) // the server's own, which is no stranger
+		if err == nil {
+			_, err = io.ReadFull(in, payload)
+		}
 		f.mu.Lock()
-		f.lines, f.err = append(f.lines, string(frame.Payload)), err
+		f.lines, f.err = append(f.lines, string(payload)), err
 		f.more.Broadcast()
 		f.mu.Unlock()
 		if err != nil {
