@@ -2,12 +2,13 @@ package browser_test
 
 import "testing"
 
-// wired is the library in Node, in the room r of a server that says what the test says.
+// wired is the library in Node, in the room r of a server that says what the
+// test says; time stands still but for what the test lets pass.
 func wired(t *testing.T, rooms string) *node {
 	t.Helper()
 	w := start(t)
 	n := w.node()
-	n.is(`make({ rooms: `+rooms+`, WebSocket: Wire }), wire.greets(joined('r', 0)), wire.news().filter((request) => request !== 'join s').length`, `0`)
+	n.is(`tests.stop(), make({ rooms: `+rooms+`, WebSocket: Wire }), wire.greets(joined('r', 0)), wire.news().filter((request) => request !== 'join s').length`, `0`)
 	return n
 }
 

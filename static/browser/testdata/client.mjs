@@ -87,4 +87,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
 }
 chat.close();
+setImmediate(() => process.exit());
 void [start, back, told, heard, joined, Wire]; // the lines use them

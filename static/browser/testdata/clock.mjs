@@ -1,53 +1,69 @@
 // What the tests need in the page and in Node, run before anything else: a clock
-// that is the real one and can be put forward, and a way to wait.
+// that is the real one and can be put forward or stopped, and a way to wait.
 (() => {
   const real = {};
   for (const name of ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval']) real[name] = globalThis[name].bind(globalThis);
   const dateNow = Date.now.bind(Date);
   const performanceNow = performance.now.bind(performance);
-  const timers = new Map(); // {due, run, armed} by id
+  const epoch = dateNow() - performanceNow();
+  const timers = new Set();
   let ahead = 0;
-  let serial = 0;
-  const now = () => performanceNow() + ahead;
+  let standing = null; // the time, if it stands still
+  const now = () => standing ?? performanceNow() + ahead;
 
-  function arm(id, timer) {
-    timer.armed = real.setTimeout(() => fire(id, timer), timer.due - now());
-    timers.set(id, timer);
-  }
+  // What setTimeout returns: in Node others than the library use it, too, and call its methods.
+  class Timer {
+    constructor(run, ms = 0, every = undefined) {
+      Object.assign(this, { run, ms: Number(ms) || 0, every });
+      this.refresh();
+    }
 
-  function fire(id, timer) {
-    if (timers.get(id) !== timer) return;
-    timers.delete(id);
-    real.clearTimeout(timer.armed);
-    if (timer.every !== undefined) arm(id, { ...timer, due: now() + timer.every });
-    timer.run();
-  }
+    refresh() {
+      real.clearTimeout(this.armed);
+      this.due = now() + this.ms;
+      if (standing === null) this.armed = real.setTimeout(() => this.fire(), this.ms);
+      timers.add(this);
+      return this;
+    }
 
-  function begin(run, ms = 0, every = undefined) {
-    serial += 1;
-    arm(serial, { due: now() + ms, run, every });
-    return serial;
-  }
+    fire() {
+      if (!timers.has(this)) return;
+      this.clear();
+      if (this.every) this.refresh();
+      this.run();
+    }
 
-  function clear(id) {
-    real.clearTimeout(timers.get(id)?.armed);
-    timers.delete(id);
+    clear() {
+      real.clearTimeout(this.armed);
+      timers.delete(this);
+    }
+
+    ref() { return this; }
+
+    unref() { return this; }
   }
 
   Object.assign(globalThis, {
-    setTimeout: (f, ms, ...args) => begin(() => f(...args), ms),
-    setInterval: (f, ms, ...args) => begin(() => f(...args), ms, ms),
-    clearTimeout: clear,
-    clearInterval: clear,
+    setTimeout: (f, ms, ...args) => new Timer(() => f(...args), ms),
+    setInterval: (f, ms, ...args) => new Timer(() => f(...args), ms, true),
+    clearTimeout: (timer) => timer?.clear?.(),
+    clearInterval: (timer) => timer?.clear?.(),
   });
-  Date.now = () => dateNow() + ahead;
+  Date.now = () => epoch + now();
   performance.now = now;
 
   // What is due by then happens now, in order; what it sets going in turn takes its time.
   function pass(ms) {
-    ahead += ms;
-    const due = [...timers].filter(([, timer]) => timer.due <= now()).sort(([, a], [, b]) => a.due - b.due);
-    for (const [id, timer] of due) fire(id, timer);
+    if (standing === null) ahead += ms;
+    else standing += ms;
+    const due = [...timers].filter((timer) => timer.due <= now()).sort((a, b) => a.due - b.due);
+    for (const timer of due) timer.fire();
+  }
+
+  // From now on time passes only when it is told to.
+  function stop() {
+    standing = now();
+    for (const { armed } of timers) real.clearTimeout(armed);
   }
 
   // Resolves once a condition is true. It looks after each change of the page, and now and then
@@ -75,5 +91,5 @@
     });
   }
 
-  globalThis.tests = { pass, until };
+  globalThis.tests = { pass, stop, until };
 })();
