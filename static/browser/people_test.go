@@ -80,7 +80,9 @@ func TestPeopleAreTheirIDs(t *testing.T) {
 func TestNickname(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	ann, bob := w.come("ann", "#r"), w.come("bob", "#r")
+	bob, ann := w.come("bob", "#r"), w.come("ann", "#r")
+	// Who changes names before others were told of the arrival has always had the new one.
+	bob.wait(`document.querySelector("#messages").textContent.includes("ann joined")`)
 	ann.click("#me")
 	ann.wait(`document.getElementById("nick-dialog").open`)
 	ann.insert("Anna")
