@@ -55,5 +55,5 @@ soak: ## stopped processes, full disks, kill -9, lossy and cut links, in five mi
 microbench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-tools: ## a C compiler, for the race detector
+tools: ## a C compiler, for the race detector; Node and Chromium, for the client library and the page
 	@sh .ci/tools

@@ -1,28 +1,37 @@
 /**
- * The field to write in. Enter sends, Shift+Enter begins a line, and what could not be taken
- * stays where it was typed.
+ * The field to write in. Enter sends, Shift+Enter begins a line, Up in an empty field brings back
+ * what was said last, and what could not be taken stays where it was typed.
  */
 
-// In UTF-16 units: with three bytes each this stays below the server's limit of a message.
-const MAX_LENGTH = 4000;
-const WARN_LENGTH = 3600;
+const WARN_BYTES = 400; // what is left when the counter appears
+const MAX_SAID = 20;
+const TYPING_MS = 3000;
+
+const encoder = new TextEncoder();
 
 const WORDS = {
   full: 'Too many messages are waiting. This one stays here until there is room.',
-  offline: 'Not connected: a command cannot wait. Try again in a moment.',
   long: 'Too long to send in one message.',
 };
 
-export class Composer {
+export class Composer extends EventTarget {
   #form;
   #field;
   #grow;
   #counter;
   #problem;
   #say;
+  #limit = 4096; // bytes of a message, until the server has said
+  #said = []; // what was said in this room, oldest first
+  #recalled = 0; // how far back Up has gone
+  #typedAt = 0;
 
-  /** say takes the text and answers 'ok' or why not; see PlainRoom.say. */
+  /**
+   * say takes the text and answers 'ok' or why not. Events: 'draft', what is in the field has
+   * changed; 'typing', now and then while somebody writes.
+   */
   constructor({ form, field, grow, counter, problem, say }) {
+    super();
     this.#form = form;
     this.#field = field;
     this.#grow = grow;
@@ -31,8 +40,22 @@ export class Composer {
     this.#say = say;
     form.addEventListener('submit', (event) => this.#submit(event));
     field.addEventListener('keydown', (event) => this.#key(event));
-    field.addEventListener('input', () => this.#changed());
-    // The browser may have put back what was typed before a reload.
+    field.addEventListener('input', () => this.#typed());
+  }
+
+  get text() {
+    return this.#field.value;
+  }
+
+  set limit(bytes) {
+    this.#limit = bytes || this.#limit;
+    this.#changed();
+  }
+
+  /** Another room: its draft, and what one said there. */
+  open(draft, said) {
+    this.#field.value = draft;
+    this.#said = said;
     this.#changed();
   }
 
@@ -40,33 +63,71 @@ export class Composer {
     this.#field.focus();
   }
 
+  /** Words under the field, until the next key. */
+  complain(words) {
+    this.#problem.textContent = words;
+  }
+
   #key(event) {
-    // While an input method composes, Enter chooses a word. Safari ends the composition before
+    // While an input method composes, keys choose words. Safari ends the composition before
     // the key arrives; there only the old key code 229 tells.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.isComposing || event.keyCode === 229 || event.altKey) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
+      event.preventDefault();
+      this.#form.requestSubmit();
+    } else if (event.key === 'ArrowUp') this.#recall(event, 1);
+    else if (event.key === 'ArrowDown') this.#recall(event, -1);
+  }
+
+  #recall(event, step) {
+    const present = this.#recalled > 0 ? this.#said.at(-this.#recalled) : '';
+    const next = this.#recalled + step;
+    if (this.text !== present || next < 0 || next > this.#said.length) return;
     event.preventDefault();
-    this.#form.requestSubmit();
+    this.#field.value = next > 0 ? this.#said.at(-next) : '';
+    this.#changed();
+    this.#recalled = next;
+    this.dispatchEvent(new Event('draft'));
   }
 
   #submit(event) {
     event.preventDefault();
-    const text = this.#field.value.replace(/^(\s*\n)+/, '').trimEnd();
+    const text = this.text.replace(/^(\s*\n)+/, '').trimEnd();
     if (text.trim() === '') return;
-    const answer = text.length > MAX_LENGTH ? 'long' : this.#say(text);
-    if (answer === 'ok') this.#field.value = '';
+    const answer = this.#left(text) < 0 ? 'long' : this.#say(text);
+    if (answer === 'ok') {
+      this.#field.value = '';
+      this.#said.push(text);
+      if (this.#said.length > MAX_SAID) this.#said.shift();
+      this.dispatchEvent(new Event('draft'));
+    }
     this.#changed();
-    this.#problem.textContent = WORDS[answer] ?? '';
-    this.#field.focus();
+    this.complain(WORDS[answer] ?? '');
+    this.focus();
+  }
+
+  #typed() {
+    this.#changed();
+    this.dispatchEvent(new Event('draft'));
+    if (this.text === '' || performance.now() - this.#typedAt < TYPING_MS) return;
+    this.#typedAt = performance.now();
+    this.dispatchEvent(new Event('typing'));
+  }
+
+  /** Bytes that may still be written; a long text alone is worth counting. */
+  #left(text) {
+    const most = this.#limit - 3 * text.length;
+    return most > WARN_BYTES ? most : this.#limit - encoder.encode(text).length;
   }
 
   #changed() {
-    const { value } = this.#field;
+    this.#recalled = 0;
     // A hidden copy of the text in the same grid cell gives the field its height.
-    this.#grow.dataset.text = value;
-    this.#form.classList.toggle('filled', value.trim() !== '');
-    this.#problem.textContent = '';
-    const left = MAX_LENGTH - value.length;
-    this.#counter.textContent = value.length > WARN_LENGTH ? left.toLocaleString() : '';
+    this.#grow.dataset.text = this.text;
+    this.#form.classList.toggle('filled', this.text.trim() !== '');
+    this.complain('');
+    const left = this.#left(this.text.trimEnd());
+    this.#counter.textContent = left < WARN_BYTES ? left.toLocaleString() : '';
     this.#counter.classList.toggle('over', left < 0);
   }
 }

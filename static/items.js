@@ -2,15 +2,15 @@
  * How the things in the list look. An item is a plain object {kind, at}, at being a Date or null
  * where the time is not known, with, by kind:
  *
- *   message   nick, text, own
- *   left, joined          nick; several in a row are told as one
- *   renamed   nick, now
- *   missed, info          text, from the server
- *   divider   first, gap, count: where this page joined or came back
- *   fresh     the line above what has not been seen yet
+ *   message   seq, id, nick, text, own, mention, fresh: the first that was not seen
+ *   presence  joined, left {people [{id, nick}], count}, renamed [{old, nick}]
+ *   gap       from, to, missed (a count or null), state: '', 'loading', 'lost' or 'offline'
+ *   info      text
+ *
+ * before is the item above, where there is one.
  */
 
-import { hue, initials, linked, make, plural, several, timeOf } from './text.js';
+import { dayOf, hue, initials, isEmoji, make, plural, rich, several, timeOf } from './text.js';
 
 // Messages of one member stand together when no more than this is between them.
 const GROUP_MS = 5 * 60_000;
@@ -19,26 +19,36 @@ const GROUP_MS = 5 * 60_000;
 const LONG_CHARACTERS = 2000;
 const LONG_LINES = 24;
 
-/** The element for an item. before is the item above it. */
+/** The element for an item, with what has to stand above it: the day, the line of new messages. */
 export function render(item, before) {
-  const element = item.kind === 'message' ? message(item) : notice(item);
-  if (continues(item, before)) element.classList.add('more');
-  return element;
+  const row = make('li');
+  const day = item.at && (!before || (before.at && !sameDay(item.at, before.at)));
+  if (day) row.append(line('day', dayOf(item.at)));
+  if (item.fresh) row.append(line('fresh', 'New messages'));
+  const more = !day && !item.fresh && continues(item, before);
+  row.append(item.kind === 'message' ? message(item, more) : item.kind === 'gap' ? gap(item) : notice(item));
+  return row;
+}
+
+function sameDay(a, b) {
+  return a.getDate() === b.getDate() && Math.abs(a - b) < 86_400_000;
 }
 
 function continues(item, before) {
-  if (item.kind !== 'message' || before?.kind !== 'message') return false;
-  return item.nick === before.nick && item.own === before.own
-    && Math.abs((item.at ?? 0) - (before.at ?? 0)) < GROUP_MS;
+  return item.kind === 'message' && before?.kind === 'message' && item.id === before.id
+    && item.nick === before.nick && Math.abs(item.at - before.at) < GROUP_MS;
+}
+
+function line(kind, words) {
+  return make('div', `line ${kind}`, make('span', '', words));
 }
 
 /** The name is in every message, though shown in the first of a group only: a screen reader needs it. */
-function message({ nick, text, own, at }) {
-  const name = make('span', 'nick', nick);
-  name.dir = 'auto';
-  const head = make('div', 'head', name);
-  if (at) head.append(timeOf(at));
-  return make('li', `message ${hue(nick)}${own ? ' own' : ''}`, avatar(nick), head, body(text));
+function message({ nick, text, own, at, mention }, more) {
+  const name = make('bdi', 'nick', nick);
+  const head = make('div', 'head', name, timeOf(at));
+  const kind = `${own ? ' own' : ''}${more ? ' more' : ''}${mention ? ' mention' : ''}`;
+  return make('div', `message ${hue(nick)}${kind}`, avatar(nick), head, body(text));
 }
 
 /** The round picture of a nickname. Without one it is grey. */
@@ -51,50 +61,37 @@ export function avatar(nick) {
 /** A message's text, alike in the list and in the outbox. */
 export function body(text) {
   const long = text.length > LONG_CHARACTERS || text.split('\n', LONG_LINES + 1).length > LONG_LINES;
-  const element = make('div', long ? 'text long' : 'text', ...linked(text));
+  const element = make('div', `text${long ? ' long' : ''}${isEmoji(text) ? ' emoji' : ''}`, ...rich(text));
   element.dir = 'auto';
   if (long) element.tabIndex = 0;
   return element;
 }
 
 function notice(item) {
-  const words = make('span', 'words', ...wordsOf(item));
-  const element = make('li', `notice ${item.kind}`, words);
-  if (item.at && item.kind !== 'divider') element.append(timeOf(item.at));
+  const element = make('div', `notice ${item.kind}`, make('span', 'words', ...wordsOf(item)));
+  if (item.at) element.append(timeOf(item.at));
   return element;
 }
 
-function wordsOf(item) {
-  switch (item.kind) {
-    case 'left': return [name(item.nick), ' left'];
-    case 'joined': return [name(item.nick), ' joined'];
-    case 'renamed': return [name(item.nick), ' is now ', name(item.now)];
-    case 'missed': return [item.text.charAt(0).toUpperCase() + item.text.slice(1)];
-    case 'divider': return dividerWords(item);
-    case 'fresh': return ['New messages'];
-    default: return [item.text];
-  }
+function wordsOf({ kind, text, joined, left, renamed }) {
+  if (kind !== 'presence') return [text];
+  const acts = [
+    ...[[joined, 'joined'], [left, 'left']].filter(([{ count }]) => count > 0)
+      .map(([who, verb]) => [...several(who.people.map(({ nick }) => nick), who.count), ` ${verb}`]),
+    ...renamed.map(({ old, nick }) => [make('bdi', '', old), ' is now ', make('bdi', '', nick)]),
+  ];
+  return acts.flatMap((act, i) => (i > 0 ? [' · ', ...act] : act));
 }
 
-function dividerWords({ first, gap, at }) {
-  if (first) return ['You joined at ', timeOf(at)];
-  if (gap) return ['Back at ', timeOf(at), ' · some messages may be missing'];
-  return ['While you were away'];
-}
+const GAP = { loading: 'fetching…', lost: 'the server no longer has them', offline: 'not connected, try again' };
 
-/** Isolated, so that a name in another direction does not turn the sentence around. */
-function name(nick) {
-  return make('bdi', '', nick);
-}
-
-/** Tells one more departure or arrival in the line that tells the last. */
-export function fold(element, item, folded) {
-  folded.count++;
-  if (folded.names.length < 2) folded.names.push(item.nick);
-  const verb = item.kind === 'left' ? 'left' : 'joined';
-  element.querySelector('.words').textContent = `${several(folded.names, folded.count)} ${verb}`;
-}
-
-export function skipped(count) {
-  return { kind: 'missed', at: null, text: `${plural(count, 'message')} went by too fast to show` };
+function gap(item) {
+  const many = item.missed ? `${plural(item.missed, 'message')} missed` : 'Messages missed';
+  const words = make('span', 'words', GAP[item.state] ? `${many}: ${GAP[item.state]}` : many);
+  const element = make('div', 'line gap', words);
+  if (item.state === 'loading' || item.state === 'lost') return element;
+  const button = make('button', 'small show', 'Show');
+  button.type = 'button';
+  words.append(' ', button);
+  return element;
 }

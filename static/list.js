@@ -1,26 +1,29 @@
 /**
- * The list of messages: bounded, rendered once per animation frame, and following its end only
- * while its end is what one looks at.
+ * The list of messages: a window of at most MAX_SHOWN items on a timeline, rendered once per
+ * animation frame, and following the end only while the end is what one looks at.
  *
- * Items wait in a queue until the next frame. While someone reads further up, or the page is
- * hidden, they go on waiting; the queue keeps the latest and counts the rest. So the work per
- * frame has a limit whatever the rate, and what is being read never moves.
+ * While someone reads further up, new items wait in the timeline and are counted; what is being
+ * read never moves. Towards both ends the window is moved on in pages.
+ *
+ * Events: 'earlier', one nears the beginning of the timeline; 'seen', its end is on the screen;
+ * 'caughtup', the pill was pressed; 'gap', detail is the one that was asked for.
  */
 
-import { fold, render, skipped } from './items.js';
+import { render } from './items.js';
 import { make, plural } from './text.js';
 
 const MAX_SHOWN = 300;
-const MAX_QUEUED = 200;
+const PAGE = 100;
 
 const NEAR_END_PX = 100;
+const PAGE_PX = 600; // nearer to an end of what is shown, the next page comes
 
 // After a hand on the wheel, the finger or the keys the list keeps still for a moment.
 // Without this nobody could scroll away from the end of a busy room.
 const HOLD_MS = 400;
 
 // The rest between two renderings, as a multiple of what one took: a slow machine, too, keeps
-// most of its time for the hand that types. The limit keeps the queue from overflowing.
+// most of its time for the hand that types.
 const REST_FACTOR = 4;
 const MAX_REST_MS = 120;
 
@@ -35,13 +38,14 @@ export class MessageList extends EventTarget {
   #pill;
   #announcer;
 
-  #queue = [];
-  #skipped = 0;
+  #timeline = null;
+  #start = 0; // the window: places in the timeline
+  #end = 0;
   #frame = 0;
   #restUntil = 0;
-  #last = null; // the item at the end of the list, with what is folded into it
 
   #following = true;
+  #seen = null; // the last item while that was so
   #holdUntil = 0;
   #holdTimer = 0;
 
@@ -60,28 +64,64 @@ export class MessageList extends EventTarget {
     this.#listen();
   }
 
-  add(items) {
-    for (const item of items) this.#enqueue(item);
-    this.#speak(items);
-    this.#schedule();
+  /** The end is on the screen, and stays there. */
+  get following() {
+    return this.#following;
   }
 
-  clear() {
-    this.#queue = [];
-    this.#skipped = 0;
-    this.#last = null;
-    this.#list.replaceChildren();
-    this.#following = true;
-    this.#showPill();
+  /** The place behind the last item that is shown. */
+  get end() {
+    return this.#end;
   }
 
-  /** Shows everything that waits and goes to the end. */
+  show(timeline) {
+    this.#timeline = timeline;
+    this.#log.setAttribute('aria-live', 'off'); // what one comes to is no news
+    this.#inSecond = MAX_SPOKEN_PER_SECOND + 1;
+    this.#toEnd(true);
+  }
+
+  /** The timeline has more at one of its ends. */
+  changed() {
+    this.#frame ||= requestAnimationFrame(() => this.#turn());
+  }
+
+  /** An item looks different. */
+  refresh(item) {
+    const place = this.#timeline.base + this.#timeline.items.indexOf(item);
+    if (place >= this.#start && place < this.#end) this.#child(place).replaceWith(this.#element(place));
+    item.dirty = false;
+  }
+
+  /** Items in the middle have come or gone: everything is rendered again around the same point. */
+  rebuild() {
+    if (this.#following) this.#toEnd(true);
+    else {
+      const anchor = this.#anchor();
+      this.#start = Math.max(this.#start, this.#timeline.base);
+      this.#fill(this.#start, Math.min(this.#start + MAX_SHOWN, this.#timeline.end));
+      this.#keep(anchor);
+    }
+  }
+
   toEnd() {
+    this.#toEnd(this.#end < this.#timeline.end);
+  }
+
+  #toEnd(anew) {
+    const { base, end } = this.#timeline;
     this.#holdUntil = 0;
-    this.#render();
     this.#following = true;
+    if (anew) this.#fill(Math.max(base, end - MAX_SHOWN), end);
     this.#scrollToEnd();
     this.#showPill();
+    this.dispatchEvent(new Event('seen'));
+  }
+
+  /** Earlier items have come. */
+  grown() {
+    this.#pageIfNear();
+    this.settle();
   }
 
   /** Something around the list changed its size: the end stays the end. */
@@ -89,97 +129,128 @@ export class MessageList extends EventTarget {
     if (this.#following) this.#scrollToEnd();
   }
 
-  #enqueue(item) {
-    this.#queue.push({ ...item, hidden: document.hidden });
-    if (this.#queue.length <= MAX_QUEUED) return;
-    this.#queue.shift();
-    this.#skipped++;
+  /** Politeness has a limit: a busy room would keep a screen reader talking for ever. */
+  speak(count) {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#second) {
+      if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) this.#log.setAttribute('aria-live', 'polite');
+      this.#second = second;
+      this.#inSecond = 0;
+    }
+    this.#inSecond += count;
+    if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) return;
+    this.#log.setAttribute('aria-live', 'off');
+    this.#unspoken += count;
+    this.#summaryTimer ||= setTimeout(() => this.#summarise(), SUMMARY_MS);
   }
 
-  #schedule() {
-    this.#frame ||= requestAnimationFrame(() => this.#turn());
+  #summarise() {
+    this.#summaryTimer = 0;
+    this.#announcer.replaceChildren(make('span', '', plural(this.#unspoken, 'new message')));
+    this.#unspoken = 0;
   }
 
   #turn() {
     this.#frame = 0;
     const began = performance.now();
     if (began < this.#restUntil) {
-      this.#schedule();
+      this.changed();
       return;
     }
-    if (this.#following && began >= this.#holdUntil) this.#render();
+    if (this.#following && began >= this.#holdUntil) this.#follow();
+    else this.#pageIfNear();
     this.#showPill();
     const took = performance.now() - began;
     this.#restUntil = began + Math.min(MAX_REST_MS, REST_FACTOR * took);
   }
 
-  #render() {
-    if (this.#queue.length === 0) return;
-    const held = !this.#following;
-    const anchor = held ? this.#anchor() : null;
-    const fragment = document.createDocumentFragment();
-    if (this.#skipped > 0) this.#append(fragment, skipped(this.#skipped));
-    this.#markUnseen(held);
-    for (const item of this.#queue) this.#append(fragment, item);
-    this.#queue = [];
-    this.#skipped = 0;
-    this.#list.append(fragment);
-    this.#trim();
-    if (held) this.#keep(anchor);
-    else this.#scrollToEnd();
-    this.#showPill();
+  #follow() {
+    const { end } = this.#timeline;
+    const last = this.#timeline.at(this.#end - 1);
+    if (last?.dirty) this.refresh(last);
+    if (end - this.#end >= MAX_SHOWN) this.toEnd();
+    else if (end > this.#end) {
+      this.#append(end);
+      this.#scrollToEnd();
+      this.dispatchEvent(new Event('seen'));
+    } else this.#scrollToEnd();
+    this.#askEarlier();
   }
 
-  #append(fragment, item) {
-    const last = this.#last;
-    if (last?.folded && last.kind === item.kind) {
-      fold(last.element, item, last.folded);
+  #element(place) {
+    return render(this.#timeline.at(place), place > this.#start ? this.#timeline.at(place - 1) : null);
+  }
+
+  #child(place) {
+    return this.#list.children[place - this.#start];
+  }
+
+  #fill(start, end) {
+    this.#start = start;
+    this.#end = start;
+    this.#list.replaceChildren();
+    this.#append(end);
+  }
+
+  #append(end) {
+    const fragment = document.createDocumentFragment();
+    for (let place = this.#end; place < end; place++) fragment.append(this.#element(place));
+    this.#end = end;
+    this.#list.append(fragment);
+    this.#cut(0, this.#end - this.#start - MAX_SHOWN);
+  }
+
+  #prepend(start) {
+    const fragment = document.createDocumentFragment();
+    const old = this.#start;
+    this.#start = start;
+    for (let place = start; place < old; place++) fragment.append(this.#element(place));
+    this.#list.prepend(fragment);
+    // Until now it was the first, with its name and its day.
+    if (old < this.#end) this.#child(old).replaceWith(this.#element(old));
+    const extra = this.#end - this.#start - MAX_SHOWN;
+    if (extra > 0) this.#cut(MAX_SHOWN, extra);
+  }
+
+  /** Takes some out, at the beginning or at the end. */
+  #cut(from, count) {
+    if (count <= 0) return;
+    const range = document.createRange();
+    range.setStart(this.#list, from);
+    range.setEnd(this.#list, from + count);
+    range.deleteContents();
+    if (from > 0) {
+      this.#end -= count;
       return;
     }
-    const element = render(item, last);
-    const folds = item.kind === 'left' || item.kind === 'joined';
-    this.#last = { ...item, element, folded: folds ? { names: [item.nick], count: 1 } : null };
-    fragment.append(element);
-  }
-
-  /** One line above the first that was not seen; an older such line has done its work. */
-  #markUnseen(held) {
-    const first = this.#queue.findIndex((item) => isNews(item) && (held || item.hidden));
-    if (first < 0) return;
-    this.#list.querySelector('.fresh')?.remove();
-    this.#queue.splice(first, 0, { kind: 'fresh', at: null });
-  }
-
-  #trim() {
-    const extra = this.#list.childElementCount - MAX_SHOWN;
-    if (extra <= 0) return;
-    const range = document.createRange();
-    range.setStart(this.#list, 0);
-    range.setEnd(this.#list, extra);
-    range.deleteContents();
+    this.#start += count;
     // The rest of a group has lost its beginning, and with it its visible name.
-    this.#list.firstElementChild.classList.remove('more');
+    if (this.#start < this.#end) this.#child(this.#start).replaceWith(this.#element(this.#start));
   }
 
-  /** What is at the end now, and where: the point that must not move. */
+  /** The first item that one sees, and where: the point that must not move. */
   #anchor() {
-    const element = this.#list.lastElementChild;
-    return element && { element, top: element.getBoundingClientRect().top };
+    const top = this.#scroller.getBoundingClientRect().top;
+    for (let place = this.#start; place < this.#end; place++) {
+      const box = this.#child(place).lastElementChild.getBoundingClientRect();
+      if (box.bottom > top) return { item: this.#timeline.at(place), top: box.top };
+    }
+    return null;
   }
 
   #keep(anchor) {
-    if (!anchor?.element.isConnected) return;
-    this.#scroller.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
-    this.#following = this.#isNearEnd();
+    const place = anchor ? this.#timeline.base + this.#timeline.items.indexOf(anchor.item) : -1;
+    if (place < this.#start || place >= this.#end) return;
+    this.#scroller.scrollTop += this.#child(place).lastElementChild.getBoundingClientRect().top - anchor.top;
   }
 
   #scrollToEnd() {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
-  #isNearEnd() {
+  #distance() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   #listen() {
@@ -194,25 +265,46 @@ export class MessageList extends EventTarget {
       this.toEnd();
       this.dispatchEvent(new Event('caughtup'));
     });
+    this.#list.addEventListener('click', ({ target }) => {
+      if (!target.classList.contains('show')) return;
+      const detail = this.#timeline.at(this.#start + [...this.#list.children].indexOf(target.closest('li')));
+      this.dispatchEvent(new CustomEvent('gap', { detail }));
+    });
     new ResizeObserver(() => this.settle()).observe(s);
   }
 
   #scrolled() {
-    const near = this.#isNearEnd();
-    if (near && !this.#following) {
-      // What waited is shown below, and the view stays: there may be pages of it to read.
-      this.#render();
-      this.#following = this.#isNearEnd();
-    } else {
-      this.#following = near;
-    }
+    const was = this.#following;
+    this.#pageIfNear();
+    // What has come since the last frame does not take one away from the end.
+    this.#following = this.#distance() < NEAR_END_PX && (was || this.#end === this.#timeline.end);
     this.#showPill();
+    if (this.#following && !was) this.dispatchEvent(new Event('seen'));
+  }
+
+  /** Moves the window on where one comes near to its beginning or its end. */
+  #pageIfNear() {
+    const { base, end } = this.#timeline;
+    if (!this.#following && this.#distance() < PAGE_PX && this.#end < end) {
+      const anchor = this.#anchor();
+      this.#append(Math.min(end, this.#end + PAGE));
+      this.#keep(anchor);
+    } else if (this.#scroller.scrollTop < PAGE_PX && this.#start > base) {
+      const anchor = this.#anchor();
+      this.#prepend(Math.max(base, this.#start - PAGE));
+      this.#keep(anchor);
+    }
+    this.#askEarlier();
+  }
+
+  #askEarlier() {
+    if (this.#scroller.scrollTop < PAGE_PX && this.#start === this.#timeline.base) this.dispatchEvent(new Event('earlier'));
   }
 
   #hold(duration = HOLD_MS) {
     clearTimeout(this.#holdTimer);
     this.#holdUntil = performance.now() + duration;
-    if (duration !== Infinity) this.#holdTimer = setTimeout(() => this.#schedule(), duration + 20);
+    if (duration !== Infinity) this.#holdTimer = setTimeout(() => this.changed(), duration + 20);
   }
 
   #release() {
@@ -220,35 +312,15 @@ export class MessageList extends EventTarget {
   }
 
   #showPill() {
-    const count = this.#following ? 0 : this.#skipped + this.#queue.filter(isNews).length;
+    let count = 0;
+    if (this.#following) this.#seen = this.#timeline.at(this.#end - 1);
+    for (let place = this.#timeline.end - 1; place >= this.#end; place--) {
+      const item = this.#timeline.at(place);
+      if (this.#following || item === this.#seen) break;
+      count += item.kind === 'message' && !item.own ? 1 : item.missed ?? 0;
+    }
     this.#pill.hidden = this.#following;
     this.#pill.classList.toggle('counting', count > 0);
     this.#pill.querySelector('.count').textContent = count > 0 ? `${count.toLocaleString()} new` : 'Latest';
   }
-
-  /** Politeness has a limit: a busy room would keep a screen reader talking for ever. */
-  #speak(items) {
-    const second = Math.floor(performance.now() / 1000);
-    if (second !== this.#second) {
-      if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) this.#log.setAttribute('aria-live', 'polite');
-      this.#second = second;
-      this.#inSecond = 0;
-    }
-    this.#inSecond += items.length;
-    if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) return;
-    this.#log.setAttribute('aria-live', 'off');
-    this.#unspoken += items.filter((item) => isNews(item) && item.at).length;
-    this.#summaryTimer ||= setTimeout(() => this.#summarise(), SUMMARY_MS);
-  }
-
-  #summarise() {
-    this.#summaryTimer = 0;
-    if (this.#unspoken === 0) return;
-    this.#announcer.replaceChildren(make('span', '', plural(this.#unspoken, 'new message')));
-    this.#unspoken = 0;
-  }
-}
-
-function isNews(item) {
-  return item.kind === 'message' && !item.own;
 }

@@ -1,27 +1,22 @@
 /**
- * Own messages that have not come back from the server yet, at the end of the list: where they
+ * Own messages that the server has not confirmed yet, at the end of the list: where they
  * stand is honest, since others may still get in before them.
  */
 
 import { body } from './items.js';
 import { make } from './text.js';
 
-const WORDS = {
-  waiting: 'Waiting for the connection',
-  sent: 'Sending…',
-  lost: 'Sent, not confirmed',
-  unconfirmed: 'May not have arrived',
-};
-
 export class OutboxView extends EventTarget {
   #list;
-  #room = null;
+  #chat;
+  #room = '';
   #frame = 0;
 
-  constructor(list) {
+  /** Events: 'changed', after the size on the screen may have changed; 'discard', detail is the entry. */
+  constructor(list, chat) {
     super();
     this.#list = list;
-    // Events: 'changed', after the size on the screen may have changed.
+    this.#chat = chat;
   }
 
   show(room) {
@@ -34,21 +29,30 @@ export class OutboxView extends EventTarget {
   }
 
   #render() {
+    const entries = this.#chat.outbox.filter(({ room }) => room === this.#room);
+    if (entries.length === 0 && this.#list.hidden) return;
     const focused = this.#list.contains(document.activeElement);
-    this.#list.replaceChildren(...this.#room.outbox.map((entry) => this.#entry(entry)));
-    this.#list.hidden = this.#room.outbox.length === 0;
+    this.#list.replaceChildren(...entries.map((entry) => this.#entry(entry)));
+    this.#list.hidden = entries.length === 0;
     this.dispatchEvent(new CustomEvent('changed', { detail: { focused } }));
   }
 
   #entry(entry) {
-    const lost = entry.state === 'sent' && !this.#room.settled;
-    const state = lost ? 'lost' : entry.state;
-    const foot = make('div', 'foot', make('span', 'words', WORDS[state]));
-    if (state === 'unconfirmed') foot.append(this.#button('Send again', () => this.#room.resend(entry.id)));
-    if (state !== 'sent' && state !== 'lost') {
-      foot.append(this.#button('Discard', () => this.#room.discard(entry.id)));
-    }
-    return make('li', `message own ${state}`, body(entry.text), foot);
+    const foot = make('div', 'foot', make('span', 'words', this.#words(entry)));
+    if (entry.state === 'failed') foot.append(this.#button('Retry', () => this.#chat.retry(entry.id)));
+    if (entry.state !== 'sent') foot.append(this.#button('Discard', () => this.#discard(entry)));
+    return make('li', '', make('div', `message own ${entry.state}`, body(entry.text), foot));
+  }
+
+  #words({ state, doubt, error }) {
+    if (state === 'failed') return `${doubt ? 'Perhaps not sent' : 'Not sent'}: ${error}`;
+    if (state === 'sent') return 'Sending…';
+    return doubt ? 'Not confirmed, sent again on connecting' : 'Waiting for the connection';
+  }
+
+  #discard(entry) {
+    this.#chat.discard(entry.id);
+    this.dispatchEvent(new CustomEvent('discard', { detail: entry }));
   }
 
   #button(words, action) {

@@ -1,22 +1,15 @@
 /**
- * What the page remembers between visits: the nickname and the rooms last seen.
+ * What the page remembers. In the browser: the nickname, the token, the rooms and how far each was
+ * read. In the tab: unsent messages and drafts, since two tabs may be writing in one room.
  * Storage may be full, or forbidden (private windows, blocked cookies); the page
  * then works all the same and forgets.
  */
 
-const NICK = 'throng.nick';
-const ROOMS = 'throng.rooms';
-const MAX_ROOMS = 8;
+import { isRoom } from './throng.js';
 
 export const LOBBY = 'lobby';
 
-/**
- * The server's rule, less two names: a browser takes /chat/. and /chat/.. for
- * other paths before it sends them.
- */
-export function isRoom(name) {
-  return /^[A-Za-z0-9._-]{1,64}$/.test(name) && name !== '.' && name !== '..';
-}
+const MAX_ROOMS = 32;
 
 /** The room that the address names: its name, the lobby for none, null for one out of the rules. */
 export function roomOfHash(hash) {
@@ -30,36 +23,60 @@ export function roomOfHash(hash) {
   return isRoom(name) ? name : null;
 }
 
-export function savedNick() {
-  return read(NICK) ?? '';
+/** One value of the browser's: a string, '' if there is none. */
+function value(key) {
+  return { get: () => read('localStorage', key) ?? '', set: (text) => write('localStorage', key, text) };
 }
 
-export function saveNick(nick) {
-  write(NICK, nick);
-}
+export const nick = value('nick');
+export const token = value('token');
+export const notify = value('notify');
 
-/** The rooms visited last, newest first, the lobby always among them. */
-export function savedRooms() {
-  const rooms = (read(ROOMS) ?? '').split(' ').filter(isRoom);
-  return rooms.includes(LOBBY) ? rooms : [...rooms, LOBBY];
-}
+/** The rooms that one is in. */
+export const rooms = {
+  get: () => (read('localStorage', 'rooms') ?? '').split(' ').filter(isRoom).slice(0, MAX_ROOMS),
+  set: (names) => write('localStorage', 'rooms', names.join(' ')),
+};
 
-export function saveRoom(room) {
-  const rooms = [room, ...savedRooms().filter((name) => name !== room)];
-  write(ROOMS, rooms.slice(0, MAX_ROOMS).join(' '));
-}
+/** How far each room was read: {epoch, seq} by name. */
+export const seen = {
+  get: () => json(read('localStorage', 'seen')) ?? {},
+  set: (byName) => write('localStorage', 'seen', JSON.stringify(byName)),
+};
 
-function read(key) {
+/** A draft is the tab's; a new tab finds the one that was written last. */
+export const draft = {
+  get: (room) => read('sessionStorage', `draft.${room}`) ?? read('localStorage', `draft.${room}`) ?? '',
+  set: (room, text) => {
+    write('sessionStorage', `draft.${room}`, text);
+    write('localStorage', `draft.${room}`, text);
+  },
+};
+
+export const outbox = {
+  get: () => json(read('sessionStorage', 'outbox')) ?? [],
+  set: (entries) => write('sessionStorage', 'outbox', JSON.stringify(entries)),
+};
+
+function json(text) {
   try {
-    return localStorage.getItem(key);
+    return JSON.parse(text);
   } catch {
     return null;
   }
 }
 
-function write(key, value) {
+function read(store, key) {
   try {
-    localStorage.setItem(key, value);
+    return globalThis[store].getItem(`throng.${key}`);
+  } catch {
+    return null;
+  }
+}
+
+function write(store, key, text) {
+  try {
+    globalThis[store].setItem(`throng.${key}`, text);
   } catch {
     // Nothing to do: see above.
   }

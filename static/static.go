@@ -10,10 +10,15 @@
 // works without the internet. Together they stay under 30 KB gzipped. The
 // modules depend on each other in one direction:
 //
-//	page.js -> plain.js -> throng.js       the protocol, the connection
-//	        -> list.js  -> text.js         what is shown, and how
-//	        -> compose.js                  the field to write in
+//	page.js -> throng.js -> connection.js  the client library, which others may embed
+//	        -> rooms.js  -> timeline.js    what is unread, what is known of a room
+//	        -> list.js   -> items.js       what is shown
+//	        -> outbox.js -> items.js -> text.js
+//	        -> people.js, compose.js, status.js
 //	        -> prefs.js                    what is remembered
+//
+// Comments and indentation are for those who read the files here: load leaves
+// them out, and keeps the numbers of the lines.
 //
 // Handler is safe for any number of goroutines: everything that it reads is
 // made once and never changed.
@@ -94,9 +99,33 @@ func load() map[string]asset {
 		if err != nil {
 			panic("static: " + err.Error())
 		}
-		assets[urlPath(entry.Name())] = newAsset(entry.Name(), body)
+		assets[urlPath(entry.Name())] = newAsset(entry.Name(), bare(entry.Name(), body))
 	}
 	return assets
+}
+
+// bare empties the lines of a module or a style sheet that are comments as a
+// whole, and takes the indentation of the others away. A comment begins at the
+// beginning of a line; no string in these files goes over several.
+func bare(name string, body []byte) []byte {
+	if ext := path.Ext(name); ext != ".js" && ext != ".css" {
+		return body
+	}
+	lines := bytes.Split(body, []byte("\n"))
+	inside := false
+	for i, line := range lines {
+		line = bytes.TrimSpace(line)
+		begins, ends := bytes.HasPrefix(line, []byte("/*")), bytes.HasSuffix(line, []byte("*/"))
+		switch {
+		case inside, begins && (ends || !bytes.Contains(line, []byte("*/"))):
+			inside = !ends
+			line = nil
+		case bytes.HasPrefix(line, []byte("//")):
+			line = nil
+		}
+		lines[i] = line
+	}
+	return bytes.Join(lines, []byte("\n"))
 }
 
 // urlPath gives the page one address only, so that relative links and the

@@ -43,6 +43,9 @@ func pageFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if name == "browser" {
+			return fs.SkipDir // its tests in a browser
+		}
 		if err != nil || d.IsDir() || filepath.Ext(name) == ".go" {
 			return err
 		}
@@ -78,9 +81,34 @@ func TestServesEveryFileWithItsType(t *testing.T) {
 		if got := resp.Header.Get("Cache-Control"); got != "no-cache" {
 			t.Errorf("%s: Cache-Control %q", target, got)
 		}
-		if body(t, resp) != want {
-			t.Errorf("%s: not the file's content", target)
+		checkContent(t, target, body(t, resp), want)
+	}
+}
+
+// checkContent asserts that a file is served as it is, line by line, but for
+// comments and indentation.
+func checkContent(t *testing.T, target, got, file string) {
+	t.Helper()
+	served, written := strings.Split(got, "\n"), strings.Split(file, "\n")
+	if len(served) != len(written) {
+		t.Fatalf("%s: %d lines, the file has %d", target, len(served), len(written))
+	}
+	comment := regexp.MustCompile(`^\s*(//|/\*.*\*/$|$)`)
+	code := strings.HasSuffix(target, ".js") || strings.HasSuffix(target, ".css")
+	inside := false
+	for i, line := range written {
+		inside = inside || strings.HasPrefix(strings.TrimSpace(line), "/*")
+		want := line
+		if code {
+			want = strings.TrimSpace(line)
 		}
+		if served[i] != want && !(code && served[i] == "" && (inside || comment.MatchString(line))) {
+			t.Errorf("%s:%d: %q is served as %q", target, i+1, line, served[i])
+		}
+		if code && served[i] != "" && comment.MatchString(served[i]) {
+			t.Errorf("%s:%d: a comment is served: %q", target, i+1, served[i])
+		}
+		inside = inside && !strings.HasSuffix(line, "*/")
 	}
 }
 
@@ -249,9 +277,10 @@ func TestSelfContained(t *testing.T) {
 func TestSize(t *testing.T) {
 	total := 0
 	for name, text := range pageFiles(t) {
+		target := "/" + strings.TrimPrefix(name, "index.html")
 		var b bytes.Buffer
 		w := gzip.NewWriter(&b)
-		if _, err := w.Write([]byte(text)); err != nil {
+		if _, err := w.Write([]byte(body(t, do(t, "GET", target)))); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Close(); err != nil {

@@ -8,7 +8,6 @@ import { plural } from './text.js';
 const WORDS = {
   open: 'Connected',
   connecting: 'Connecting…',
-  joining: 'Connecting…',
   waiting: 'Reconnecting…',
   closed: 'Disconnected',
 };
@@ -35,7 +34,7 @@ export class Status {
     if (detail.state === 'open') this.#wasOpen = true;
     else if (this.#detail.state === 'open') this.#awaySince = Date.now();
     this.#detail = detail;
-    const coming = detail.state === 'connecting' || detail.state === 'joining';
+    const coming = detail.state === 'connecting';
     this.#status.dataset.state = detail.state;
     this.#status.querySelector('.words').textContent =
       coming && this.#wasOpen ? WORDS.waiting : WORDS[detail.state];

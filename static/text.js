@@ -3,11 +3,22 @@
  * no string ever becomes markup.
  */
 
-const LINK = /https?:\/\/[^\s<>"]+/gi;
+// Not in an address: what turns the direction of writing around.
+const LINK = /https?:\/\/[^\s<>"`\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gi;
+const MAX_LINK = 2048;
+
+// A text of nothing but marks would otherwise be as many elements.
+const MAX_NODES = 200;
+
+const CODE = /`([^`\n]+)`/g;
+const FENCE = /^\s*```[\w+#.-]*\s*$/;
+const EMOJI = /^(?=.*[\p{Extended_Pictographic}\p{Regional_Indicator}])[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0f\s]{1,40}$/u;
+const LETTER = /[\p{L}\p{N}_]/u;
 const HUES = 12;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 const segmenter = globalThis.Intl?.Segmenter ? new Intl.Segmenter() : null;
 
 /** An element with a class and children, strings among them as text. */
@@ -18,18 +29,71 @@ export function make(tag, className = '', ...children) {
   return element;
 }
 
-/** The text as nodes, web addresses in it as links. */
-export function linked(text) {
+/** The text as nodes: fenced blocks, `code` and web addresses. Its time is linear in its length. */
+export function rich(text) {
+  const lines = text.split('\n');
+  const last = lines.findLastIndex((line) => line.trim() === '```');
+  const nodes = [];
+  let plain = [];
+  for (let i = 0; i < lines.length; i++) {
+    if (i >= last || nodes.length > MAX_NODES || !FENCE.test(lines[i])) {
+      plain.push(lines[i]);
+      continue;
+    }
+    if (plain.length > 0) nodes.push(...inline(plain.join('\n')));
+    plain = [];
+    let end = i + 1;
+    while (lines[end].trim() !== '```') end++;
+    const block = make('pre', '', make('code', '', lines.slice(i + 1, end).join('\n')));
+    block.tabIndex = 0; // it may have to be scrolled
+    nodes.push(block);
+    i = end;
+  }
+  if (plain.length > 0) nodes.push(...inline(plain.join('\n')));
+  return nodes;
+}
+
+function inline(text) {
+  return between(text, CODE, (found) => make('code', '', found[1]), linked);
+}
+
+function linked(text) {
+  return between(text, LINK, ({ 0: found, index }) => {
+    const address = found.length <= MAX_LINK ? withoutTrail(found) : '';
+    if (!isWeb(address)) return null;
+    const a = link(address);
+    return address.length < found.length ? [a, text.slice(index + address.length, index + found.length)] : a;
+  }, (rest) => [rest]);
+}
+
+/** What a pattern finds becomes nodes, and so does what is between. */
+function between(text, pattern, node, rest) {
   const nodes = [];
   let end = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    const address = withoutTrail(found);
-    if (!isWeb(address)) continue;
-    nodes.push(text.slice(end, index), link(address));
-    end = index + address.length;
+  for (const found of text.matchAll(pattern)) {
+    const made = nodes.length > MAX_NODES ? null : node(found);
+    if (made === null) continue;
+    if (found.index > end) nodes.push(...rest(text.slice(end, found.index)));
+    nodes.push(...[made].flat());
+    end = found.index + found[0].length;
   }
-  nodes.push(text.slice(end));
-  return nodes.filter((node) => node !== '');
+  if (end < text.length) nodes.push(...rest(text.slice(end)));
+  return nodes;
+}
+
+/** Nothing but a few emoji, which may be shown large. */
+export function isEmoji(text) {
+  return text.length <= 40 && EMOJI.test(text) && graphemes(text).length <= 8;
+}
+
+/** Is somebody's name in the text, as a word of its own? */
+export function mentions(text, nick) {
+  const [hay, needle] = [text.toLowerCase(), nick.toLowerCase()];
+  for (let at = hay.indexOf(needle); at >= 0 && needle !== ''; at = hay.indexOf(needle, at + 1)) {
+    const [before, after] = [hay.slice(Math.max(0, at - 1), at), hay.slice(at + needle.length, at + needle.length + 1)];
+    if (!LETTER.test(before) && !LETTER.test(after)) return true;
+  }
+  return false;
 }
 
 function link(address) {
@@ -42,10 +106,14 @@ function link(address) {
 
 /** The sentence's punctuation is not the address's, nor is a bracket that opened before it. */
 function withoutTrail(address) {
-  const trimmed = address.replace(/[.,;:!?'*_]+$/, '');
-  const opened = trimmed.split('(').length;
-  const closed = trimmed.split(')').length;
-  return trimmed.endsWith(')') && closed > opened ? withoutTrail(trimmed.slice(0, -1)) : trimmed;
+  let end = address.length;
+  let open = address.split('(').length - address.split(')').length;
+  for (; end > 0; end--) {
+    const sign = address[end - 1];
+    if (sign === ')' && open < 0) open++;
+    else if (!'.,;:!?\'*_'.includes(sign)) break;
+  }
+  return address.slice(0, end);
 }
 
 function isWeb(address) {
@@ -93,11 +161,18 @@ export function timeOf(date) {
   return time;
 }
 
-/** 'Ann', 'Ann and Bob', 'Ann, Bob and 3 others' */
+/** The day in words, as a reader counts days. */
+export function dayOf(date) {
+  const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);
+  return days === 0 ? 'Today' : days === 1 ? 'Yesterday' : day.format(date);
+}
+
+/** 'Ann', 'Ann and Bob', 'Ann, Bob and 3 others', each name isolated: it may run the other way. */
 export function several(names, count) {
-  if (count === 1) return names[0];
-  if (count === 2) return `${names[0]} and ${names[1]}`;
-  return `${names[0]}, ${names[1]} and ${plural(count - 2, 'other')}`;
+  const [first, second] = names.map((name) => make('bdi', '', name));
+  const rest = count - Math.min(names.length, 2);
+  if (!second) return rest > 0 ? [plural(count, 'member')] : [first];
+  return rest > 0 ? [first, ', ', second, ` and ${plural(rest, 'other')}`] : [first, ' and ', second];
 }
 
 export function plural(count, noun) {

@@ -1,152 +1,414 @@
 /**
- * The connection: a WebSocket that comes back by itself.
+ * A client of throng.v1, for pages and for Node: docs/client.md has its description, and
+ * docs/throng.v1.md the protocol.
  *
- *   const connection = new Connection(() => 'wss://example.org/chat');
- *   connection.addEventListener('text', (event) => console.log(event.detail));
- *   connection.open();
+ *   const chat = new Throng('wss://example.org/chat', { nick: 'ann', rooms: ['lobby'] });
+ *   chat.addEventListener('msg', ({ detail }) => console.log(detail.from.nick, detail.text));
+ *   chat.connect();
+ *   chat.say('lobby', 'hello');
  *
- * Events:
- *   state  detail {state, retryAt, code, reason}, at every change of state
- *   text   detail is one text frame, a string
- *
- * States:
- *   closed      by close(), or by the server for good; open() begins again
- *   connecting  an attempt is under way
- *   open        frames go both ways
- *   waiting     the next attempt is at retryAt (milliseconds since 1970)
- *
- * It knows nothing of rooms and nicknames: the protocols stand on top of it.
+ * It keeps two promises. Of what a room says each message is told once and in order, and where
+ * something is missing a 'gap' says so. And what say() took stands in outbox until the server has
+ * confirmed it, refused it, or discard() was called.
  */
 
-const FIRST_DELAY_MS = 500;
-const MAX_DELAY_MS = 30_000;
+import { Connection } from './connection.js';
 
-// A network that swallows packets lets an attempt hang for minutes.
-const ATTEMPT_LIMIT_MS = 10_000;
+const MAX_OUTBOX = 100;
 
-// A connection must last this long before the back-off starts afresh.
-// Otherwise a server that accepts and closes at once is asked twice a second.
-const STEADY_MS = 10_000;
+// From the oldest message that may have been heard and is not confirmed, only so many others are
+// sent: the server knows the last 16 ids of a member, who may have a second tab.
+const IN_FLIGHT = 8;
 
-// Nothing at all received for so long after sending means that the other end is gone, though
-// no one has told this side. An overloaded server is slow but not silent.
-const SILENCE_LIMIT_MS = 15_000;
+const HISTORY = 50;
+const RETRY_MS = 1000;
 
-// Codes by which the server asks not to come back: kicked, forbidden.
-const FINAL_CODES = new Set([4001, 4003]);
+// What may be possible a moment later.
+const PASSING = new Set(['rate_limited', 'unavailable']);
 
-/** The time to wait before an attempt: random, so that thousands do not come back as one. */
-export function backoff(attempt, random = Math.random) {
-  const ceiling = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt + 1, 10));
-  return FIRST_DELAY_MS + random() * (ceiling - FIRST_DELAY_MS);
+// What a join has promised comes at once; should it not, own messages wait no longer than this.
+const CATCH_UP_MS = 5000;
+
+/** The server's rule, less two names that a URL cannot hold. */
+export function isRoom(name) {
+  return /^[A-Za-z0-9._-]{1,64}$/.test(name) && name !== '.' && name !== '..';
 }
 
-export class Connection extends EventTarget {
-  state = 'closed';
-  retryAt = 0;
+/** A refusal: code is one of the protocol's, or 'offline'. */
+export class ThrongError extends Error {
+  constructor({ code, message, retry_ms: retryMs = 0 }) {
+    super(message || code);
+    this.code = code;
+    this.retryMs = retryMs;
+  }
+}
+
+export class Throng extends EventTarget {
+  me = null; // {id, nick}, once the server has said
+  limits = {};
+  rooms = new Map(); // by name: {name, epoch, last, members, joined}
+  outbox; // {id, room, text, state: 'waiting' | 'sent' | 'failed', doubt, error, number}, oldest first
 
   #url;
-  #protocols;
-  #socket = null;
-  #attempt = 0;
-  #attemptTimer = 0; // the next attempt, or the limit of the present one
-  #steadyTimer = 0;
-  #silenceTimer = 0;
+  #link;
+  #wish;
+  #token;
+  #state = 'closed';
+  #asked = new Map(); // requests without an answer, by id
+  #serial = 0;
+  #sends = 0; // messages that were sent for the first time
+  #prefix = Math.random().toString(36).slice(2, 10).padEnd(8, '0');
+  #notBefore = 0; // when the server wants to hear again
+  #flushTimer = 0;
 
-  /** url is a function, called for each attempt: what it says may change in between. */
-  constructor(url, protocols = []) {
+  /**
+   * url: the chat's address, ws: or wss:. Options: nick, the wish; rooms, to be joined; token
+   * {get, set}, where the member's token is kept (memory if not given); outbox, what an earlier
+   * one left; WebSocket, the class.
+   */
+  constructor(url, { nick = '', rooms = [], token = inMemory(), outbox = [], WebSocket } = {}) {
     super();
     this.#url = url;
-    this.#protocols = protocols;
-    this.#watch('addEventListener');
+    this.#wish = nick;
+    this.#token = token;
+    this.outbox = outbox.map((entry) => this.#restored(entry));
+    for (const name of rooms) this.join(name);
+    const beat = JSON.stringify({ op: 'ping' });
+    this.#link = new Connection(() => this.#address(), { protocols: ['throng.v1'], beat, WebSocket });
+    this.#link.addEventListener('text', (event) => this.#received(event.detail));
+    this.#link.addEventListener('state', (event) => this.#linked(event.detail));
   }
 
-  /** Connects now, whatever it was doing. The back-off goes on from where it was. */
-  open() {
-    this.#drop();
-    const socket = new WebSocket(this.#url(), this.#protocols);
-    this.#socket = socket;
-    socket.onopen = () => this.#opened();
-    socket.onmessage = (event) => this.#received(event.data);
-    socket.onclose = (event) => this.#closed(event.code, event.reason);
-    this.#attemptTimer = setTimeout(this.#lost, ATTEMPT_LIMIT_MS);
-    this.#become('connecting');
+  /** 'closed', 'connecting', 'open' once the server has said hello, or 'waiting' until retryAt. */
+  get state() {
+    return this.#state;
   }
 
-  /** Sends one text frame. False when there is no open connection; nothing is kept. */
-  send(text) {
-    if (this.state !== 'open') return false;
-    this.#socket.send(text);
-    if (!this.#silenceTimer) this.#silenceTimer = setTimeout(this.#lost, SILENCE_LIMIT_MS);
+  /** Connects, at once also while waiting. From then on it comes back by itself. */
+  connect() {
+    this.#link.open();
+  }
+
+  close() {
+    this.#link.close();
+  }
+
+  join(name) {
+    if (!isRoom(name)) throw new ThrongError({ code: 'bad_request', message: `not a name of a room: ${name}` });
+    if (this.rooms.has(name)) return;
+    const room = { name, epoch: null, last: null, members: 0, joined: false, target: 0, timer: 0 };
+    this.rooms.set(name, room);
+    if (this.#state === 'open') this.#enter(room);
+  }
+
+  /** What waits to be said there fails; what was sent is said before the leaving is answered. */
+  leave(name) {
+    const room = this.rooms.get(name);
+    if (!room) return;
+    this.rooms.delete(name);
+    clearTimeout(room.timer);
+    const sent = this.outbox.filter((entry) => entry.room === name && entry.state === 'sent');
+    const settle = () => {
+      for (const { id } of sent) this.#take(id);
+      this.#flush();
+    };
+    this.#ask({ op: 'leave', room: name }).then(settle, () => {});
+    this.#orphan();
+  }
+
+  /** Takes a message: an entry of outbox, or null when that is full. */
+  say(room, text) {
+    if (this.outbox.length >= MAX_OUTBOX) return null;
+    const id = `${this.#prefix}-${++this.#serial}`;
+    const entry = { id, room, text, state: 'waiting', doubt: false, error: '', number: 0 };
+    this.outbox.push(entry);
+    this.#flush();
+    return entry;
+  }
+
+  retry(id) {
+    const entry = this.#take(id);
+    if (entry) this.outbox.push(this.#restored({ ...entry, state: 'waiting', error: '' }));
+    this.#flush();
+  }
+
+  discard(id) {
+    const entry = this.#take(id);
+    this.#flush();
+    return entry;
+  }
+
+  /** Another nickname: {nick}, or a ThrongError. It is the wish for later connections as well. */
+  async nick(nick) {
+    const answer = await this.#ask({ op: 'nick', nick });
+    this.#wish = answer.nick;
+    return answer;
+  }
+
+  /** A page of the members, in the order of joining: {members, more, count}. */
+  who(room, { after = 0, limit = 50 } = {}) {
+    return this.#ask({ op: 'who', room, after, limit });
+  }
+
+  /** Messages before a number, oldest first: {messages, more}. */
+  async history(room, { before, limit = HISTORY }) {
+    const page = await this.#ask({ op: 'history', room, before, limit });
+    for (const m of page.messages) m.own = m.from.id === this.me.id;
+    return page;
+  }
+
+  /** Tells the others in a room that somebody is writing. */
+  typing(room) {
+    if (this.rooms.get(room)?.joined) this.#send({ op: 'typing', room });
+  }
+
+  #address() {
+    const url = new URL(this.#url);
+    const q = url.searchParams;
+    const [first] = this.rooms.values();
+    if (first) {
+      url.pathname = `${url.pathname.replace(/\/$/, '')}/${first.name}`;
+      for (const [key, value] of Object.entries(behind(first))) q.set(key, value);
+    }
+    if (this.#wish) q.set('nick', this.#wish);
+    const token = this.#token.get();
+    if (token) q.set('token', token);
+    return url.href;
+  }
+
+  #linked(detail) {
+    if (detail.state === 'open') return; // hello comes next
+    this.#become(detail.state, detail);
+    if (detail.state === 'connecting') return;
+    for (const room of this.rooms.values()) {
+      room.joined = false;
+      clearTimeout(room.timer);
+    }
+    for (const entry of this.outbox) {
+      // It may have arrived or not: it is sent again, under its id.
+      if (entry.state === 'sent') Object.assign(entry, { state: 'waiting', doubt: true });
+    }
+    this.#orphan();
+    for (const { reject } of this.#asked.values()) reject(new ThrongError({ code: 'offline', message: 'not connected' }));
+    this.#asked.clear();
+  }
+
+  /** What cannot be said, since one is not in its room. */
+  #orphan() {
+    for (const entry of this.outbox) {
+      if (entry.state === 'waiting' && !this.rooms.has(entry.room)) this.#fail(entry, 'you have left the room');
+    }
+    this.#flush();
+  }
+
+  #fail(entry, error) {
+    Object.assign(entry, { state: 'failed', error, number: 0 });
+  }
+
+  /** An entry of an earlier life; one that may have been heard counts as sent. */
+  #restored(entry) {
+    const doubt = entry.doubt || entry.state === 'sent';
+    const state = entry.state === 'failed' ? 'failed' : 'waiting';
+    return { ...entry, state, doubt, number: doubt && state === 'waiting' ? ++this.#sends : 0 };
+  }
+
+  #become(state, detail = { state, retryAt: 0, code: 0, reason: '' }) {
+    this.#state = state;
+    this.#emit('state', detail);
+  }
+
+  #received(text) {
+    let m;
+    try {
+      m = JSON.parse(text);
+    } catch {
+      return; // not this protocol
+    }
+    switch (m?.t) {
+      case 'msg': this.#message(m); break;
+      case 'hello': this.#hello(m); break;
+      case 'joined': this.#joined(m); break;
+      case 'gap': this.#gap(m); break;
+      case 'presence': this.#presence(m); break;
+      case 'nick': this.#named(m.nick, m.token); this.#answered(m); break;
+      case 'error': this.#refused(m); break;
+      case 'bye': this.#link.pause(m.reconnect_ms); this.#emit('bye', m); break;
+      case 'typing': if (m.from.id !== this.me.id) this.#emit('typing', m); break;
+      default: this.#answered(m);
+    }
+  }
+
+  #hello({ me, token, limits }) {
+    this.limits = limits ?? {};
+    this.me = { ...me };
+    this.#token.set(token);
+    this.#notBefore = 0;
+    this.#become('open');
+    this.#emit('me', this.me);
+    // The first room is the address's. What was left while connecting is seen in #joined.
+    for (const room of [...this.rooms.values()].slice(1)) this.#enter(room);
+  }
+
+  #named(nick, token) {
+    if (token) this.#token.set(token);
+    this.me = { ...this.me, nick };
+    this.#emit('me', this.me);
+  }
+
+  async #enter(room) {
+    try {
+      await this.#ask({ op: 'join', room: room.name, ...behind(room) });
+    } catch (error) {
+      if (error.code === 'offline' || this.rooms.get(room.name) !== room) return;
+      this.#notEntered(room, error);
+    }
+  }
+
+  #notEntered(room, error) {
+    const again = () => this.#state === 'open' && this.rooms.get(room.name) === room && !room.joined && this.#enter(room);
+    if (PASSING.has(error.code)) setTimeout(again, error.retryMs || RETRY_MS);
+    this.#emit('refused', { room: room.name, error });
+  }
+
+  #joined(m) {
+    this.#answered(m);
+    const room = this.rooms.get(m.room);
+    if (!room) {
+      this.#send({ op: 'leave', room: m.room });
+      return;
+    }
+    const first = room.epoch === null;
+    const anew = !first && room.epoch !== m.epoch;
+    if (anew || (!m.resumed && room.last > m.seq)) room.last = null;
+    const kept = m.resumed || (m.oldest > 0 && m.oldest <= m.seq);
+    if (!kept && room.last === null) room.last = m.seq;
+    Object.assign(room, { epoch: m.epoch, members: m.members, joined: true, target: kept ? m.seq : 0 });
+    this.#emit('joined', { ...m, first, anew });
+    clearTimeout(room.timer);
+    room.timer = setTimeout(() => { room.target = 0; this.#flush(); }, CATCH_UP_MS);
+    this.#flush();
+  }
+
+  #message(m) {
+    const room = this.rooms.get(m.room);
+    if (!room?.joined) return;
+    m.own = m.from.id === this.me.id;
+    const mine = m.own && m.id ? this.#take(m.id) : null;
+    const known = room.last !== null;
+    // The answer to one that was sent again is the original, which may have its place further on.
+    const early = known && mine?.doubt && m.prev !== room.last;
+    if (!known || (m.seq > room.last && !early)) {
+      if (known && m.prev > room.last) this.#emit('gap', { room: m.room, from: room.last + 1, to: m.prev, missed: null });
+      room.last = m.seq;
+      this.#emit('msg', m);
+    }
+    if (mine || m.seq === room.target) this.#flush();
+  }
+
+  #gap(m) {
+    const room = this.rooms.get(m.room);
+    if (!room?.joined || m.to <= room.last) return;
+    room.last = m.to;
+    this.#emit('gap', m);
+    this.#flush();
+  }
+
+  #presence(m) {
+    const room = this.rooms.get(m.room);
+    if (!room) return;
+    room.members = m.members;
+    const mine = m.renamed?.find(({ id }) => id === this.me.id);
+    if (mine && mine.nick !== this.me.nick) this.#named(mine.nick);
+    this.#emit('presence', { joined: [], left: [], renamed: [], ...m });
+  }
+
+  #refused(m) {
+    const entry = this.outbox.find(({ id }) => id === m.id);
+    if (!entry) {
+      if (this.#answered(m)) return;
+      const error = new ThrongError(m);
+      // The address's room is the first, and was not asked for by a request.
+      const [first] = this.rooms.values();
+      if (!m.id && m.code === 'unavailable' && first && !first.joined) this.#notEntered(first, error);
+      else this.#emit('error', error);
+      return;
+    }
+    if (m.code === 'unconfirmed') {
+      this.#take(m.id); // it was said, and heard
+    } else if (PASSING.has(m.code)) {
+      entry.state = 'waiting';
+      this.#notBefore = Date.now() + (m.retry_ms || RETRY_MS);
+    } else {
+      this.#fail(entry, m.message || m.code);
+    }
+    this.#flush();
+  }
+
+  #ask(request) {
+    const id = `${this.#prefix}:${++this.#serial}`;
+    return new Promise((resolve, reject) => {
+      if (this.#send({ ...request, id })) this.#asked.set(id, { resolve, reject });
+      else reject(new ThrongError({ code: 'offline', message: 'not connected' }));
+    });
+  }
+
+  #answered(m) {
+    const asked = this.#asked.get(m?.id);
+    if (!asked) return false;
+    this.#asked.delete(m.id);
+    if (m.t === 'error') asked.reject(new ThrongError(m));
+    else asked.resolve(m);
     return true;
   }
 
-  /** Ends it for good: no further attempt, no listeners left on the window. */
-  close() {
-    this.#watch('removeEventListener');
-    this.#drop(1000);
-    this.#become('closed');
-  }
-
   /**
-   * The window's signs that the network went or came back: waiting any longer would only look
-   * slow. Outside a browser there are none, and the back-off alone decides.
+   * Sends what can go, in order: into a room only once everything that it said before has come, and
+   * what is sent again one by one there, since the connection before may still be saying it. What
+   * waits for another room could be overtaken by any number, until the server has forgotten that
+   * it was heard: hence IN_FLIGHT.
    */
-  #watch(method) {
-    globalThis[method]?.('online', this.#wake);
-    globalThis[method]?.('offline', this.#lost);
-    globalThis.document?.[method]('visibilitychange', this.#wake);
+  #flush() {
+    clearTimeout(this.#flushTimer);
+    const wait = this.#notBefore - Date.now();
+    if (wait > 0) this.#flushTimer = setTimeout(() => this.#flush(), wait);
+    else this.#sayNext();
+    this.#emit('outbox');
   }
 
-  #opened() {
-    clearTimeout(this.#attemptTimer);
-    this.#steadyTimer = setTimeout(() => { this.#attempt = 0; }, STEADY_MS);
-    this.#become('open');
-  }
-
-  #received(data) {
-    clearTimeout(this.#silenceTimer);
-    this.#silenceTimer = 0;
-    if (typeof data === 'string') this.dispatchEvent(new CustomEvent('text', { detail: data }));
-  }
-
-  #closed(code, reason) {
-    this.#drop();
-    if (FINAL_CODES.has(code)) {
-      this.#become('closed', code, reason);
-      return;
+  #sayNext() {
+    const oldest = Math.min(this.#sends + 1, ...this.outbox.map(({ number }) => number || Infinity));
+    const repeating = new Set(); // rooms
+    for (const entry of this.outbox) {
+      const room = this.rooms.get(entry.room);
+      if (entry.state === 'failed' || !room?.joined || (room.last ?? 0) < room.target || repeating.has(room)) continue;
+      if (entry.doubt) repeating.add(room);
+      if (entry.state === 'sent' || (!entry.number && this.#sends + 1 - oldest >= IN_FLIGHT)) continue;
+      if (!this.#send({ op: 'say', id: entry.id, room: entry.room, text: entry.text })) return;
+      entry.number ||= ++this.#sends;
+      entry.state = 'sent';
     }
-    const delay = backoff(this.#attempt++);
-    this.retryAt = Date.now() + delay;
-    this.#attemptTimer = setTimeout(() => this.open(), delay);
-    this.#become('waiting', code, reason);
   }
 
-  /** Lets go of the socket without waiting for its close event, which on a dead network comes late. */
-  #drop(code) {
-    clearTimeout(this.#attemptTimer);
-    clearTimeout(this.#steadyTimer);
-    clearTimeout(this.#silenceTimer);
-    this.#silenceTimer = 0;
-    const socket = this.#socket;
-    if (!socket) return;
-    this.#socket = null;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close(code);
+  #take(id) {
+    const at = this.outbox.findIndex((entry) => entry.id === id);
+    return at < 0 ? null : this.outbox.splice(at, 1)[0];
   }
 
-  #become(state, code = 0, reason = '') {
-    this.state = state;
-    if (state !== 'waiting') this.retryAt = 0;
-    const detail = { state, retryAt: this.retryAt, code, reason };
-    this.dispatchEvent(new CustomEvent('state', { detail }));
+  #send(request) {
+    return this.#state === 'open' && this.#link.send(JSON.stringify(request));
   }
 
-  #lost = () => {
-    if (this.state === 'open' || this.state === 'connecting') this.#closed(1006, '');
-  };
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
 
-  #wake = () => {
-    if (this.state === 'waiting' && !globalThis.document?.hidden) this.open();
-  };
+/** What to ask for on joining: what came after the last message that is known, or the latest. */
+function behind({ epoch, last }) {
+  return epoch === null || last === null ? { history: HISTORY } : { epoch, after: last };
+}
+
+function inMemory() {
+  let token = null;
+  return { get: () => token, set: (value) => { token = value; } };
 }

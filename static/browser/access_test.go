@@ -1,0 +1,209 @@
+package browser_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// audit finds what is without a name, a text that is too faint for WCAG 2.2 AA
+// (1.4.3), and a target that is too small for a finger.
+const audit = `(() => {
+	const faults = [];
+	const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+	const rgba = (colour) => {
+		canvas.clearRect(0, 0, 1, 1);
+		canvas.fillStyle = colour;
+		canvas.fillRect(0, 0, 1, 1);
+		return [...canvas.getImageData(0, 0, 1, 1).data].map((v, i) => i < 3 ? v : v / 255);
+	};
+	const over = (top, below) => below.map((v, i) => i < 3 ? top[i] * top[3] + v * (1 - top[3]) : 1);
+	const behind = (e) => {
+		const chain = [];
+		for (; e; e = e.parentElement) chain.unshift(rgba(getComputedStyle(e).backgroundColor));
+		return chain.reduce((below, top) => over(top, below), [255, 255, 255, 1]);
+	};
+	const light = (c) => {
+		const [r, g, b] = c.slice(0, 3).map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	};
+	const visible = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !e.closest(".sr") && e.getBoundingClientRect().width > 1;
+	let looked = 0;
+	const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	for (let node; node = walker.nextNode();) {
+		const e = node.parentElement;
+		if (!node.data.trim() || !visible(e)) continue;
+		looked++;
+		const below = behind(e), above = over(rgba(getComputedStyle(e).color), below);
+		const [hi, lo] = [light(above), light(below)].sort((a, b) => b - a);
+		const ratio = (hi + 0.05) / (lo + 0.05);
+		if (ratio < 4.5) faults.push(ratio.toFixed(2) + ":1 " + node.data.trim().slice(0, 30));
+	}
+	for (const e of document.querySelectorAll("button, a, input, textarea, dialog, nav, [role=log], [tabindex], ul, ol")) {
+		const labelled = (e.getAttribute("aria-labelledby") ?? "").split(" ").some((id) => document.getElementById(id)?.textContent.trim());
+		const named = labelled || e.getAttribute("aria-label") || e.labels?.length || (e.matches("button, a, pre, .text") && e.textContent.trim());
+		if (!named && !e.matches("ul, ol")) faults.push("no name: " + e.outerHTML.slice(0, 80));
+	}
+	for (const e of document.querySelectorAll("button, .rooms a, dialog input:not([type=checkbox])")) {
+		if (!visible(e)) continue;
+		const { width, height } = e.getBoundingClientRect();
+		if (width < 43.5 || height < 43.5) faults.push("small, " + width + " by " + height + ": " + e.outerHTML.slice(0, 60));
+	}
+	if (new Set([...document.querySelectorAll("[id]")].map((e) => e.id)).size !== document.querySelectorAll("[id]").length) faults.push("an id twice");
+	if (looked < 10) faults.push("only " + looked + " texts");
+	return faults;
+})()`
+
+func (p *tab) audited(what string) {
+	p.Helper()
+	for _, fault := range eval[[]string](p, audit) {
+		p.Errorf("%s: %s", what, fault)
+	}
+}
+
+// busy fills a room with everything that a list may show.
+func (w *world) busy(before ...chromedp.Action[chromedp.Void]) *tab {
+	w.Helper()
+	ann := w.come("ann", "#r", before...)
+	for _, nick := range []string{"bob", "Miguel", "zoe", "Nils", "Ida", "Olu", "Kim", "Ravi", "Eva", "Sam"} {
+		w.feeder(nick, "r").say("hello `ann`, see https://example.org and\n```\ncode\n```")
+	}
+	ann.wait(texts + ".length === 10")
+	ann.say("mine")
+	ann.shows("mine")
+	ann.wait(`document.querySelector(".presence")`)
+	return ann
+}
+
+func TestContrastNamesAndTargets(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.busy()
+	for _, scheme := range []string{"light", "dark"} {
+		must(t, chromedp.Do(ann.ctx, onMedia("prefers-color-scheme", scheme)))
+		ann.wait(`matchMedia("(prefers-color-scheme: ` + scheme + `)").matches`)
+		ann.audited(scheme)
+		for button, dialog := range map[string]string{"#who": "people", "#me": "nick", "#add": "room"} {
+			ann.click(button)
+			ann.wait(`document.getElementById("` + dialog + `-dialog").open`)
+			ann.audited(scheme + " " + dialog)
+			ann.key("Escape", 0)
+			ann.wait(`!document.querySelector("dialog[open]")`)
+		}
+	}
+	dark := eval[string](ann, `getComputedStyle(document.body).backgroundColor`)
+	must(t, chromedp.Do(ann.ctx, onMedia("prefers-color-scheme", "light")))
+	ann.wait(`getComputedStyle(document.body).backgroundColor !== ` + quote(dark))
+	w.proxy.cut(true)
+	ann.say("waits")
+	ann.wait(`document.querySelector("#outbox .waiting")`)
+	ann.pass(5 * time.Second)
+	ann.wait(`!document.getElementById("banner").hidden`)
+	ann.audited("away")
+}
+
+func TestNarrow(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.busy(size(320, 568))
+	for _, width := range []int64{320, 390} {
+		must(t, chromedp.Do(ann.ctx, size(width, 568)))
+		if !eval[bool](ann, `[document.documentElement, document.getElementById("scroller")].every((e) => e.scrollWidth <= innerWidth)`) {
+			t.Errorf("at %d px it scrolls sideways", width)
+		}
+		if out := eval[[]string](ann, `[...document.querySelectorAll("header *, footer *, #messages *")].filter((e) => e.checkVisibility() && !e.closest(".sr, pre, .menu .sr") && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80))`); len(out) > 0 {
+			t.Errorf("at %d px these stand out: %s", width, strings.Join(out, "\n"))
+		}
+		ann.audited("narrow")
+	}
+	ann.click(".menu")
+	ann.wait(`document.getElementById("side").matches(":popover-open") && document.getElementById("add").checkVisibility()`)
+	ann.audited("menu")
+	ann.key("Escape", 0)
+	ann.wait(`!document.getElementById("side").matches(":popover-open")`)
+}
+
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.busy()
+	for what, expression := range map[string]string{
+		"the messages are a log":           `document.querySelector("#log[role=log][aria-label] > ol > li")`,
+		"states are told":                  `document.querySelector("#status[role=status]") && document.querySelector("#banner [role=status]")`,
+		"problems are told at once":        `document.querySelectorAll("[role=alert]").length >= 4`,
+		"there is one heading of the page": `document.querySelectorAll("h1").length === 1 && document.querySelector("h1").innerText.includes("r")`,
+		"there is a main and a navigation": `document.querySelectorAll("main").length === 1 && document.querySelector("nav[aria-label]")`,
+		"each message says who and when":   `[...document.querySelectorAll("#messages .message")].every((e) => e.querySelector(".nick").textContent && e.querySelector("time[datetime]"))`,
+		"pictures of names are silent":     `[...document.querySelectorAll(".avatar")].every((e) => e.ariaHidden === "true")`,
+		"the current room is marked":       `document.querySelectorAll("[aria-current=page]").length === 1`,
+	} {
+		if !eval[bool](ann, "Boolean("+expression+")") {
+			t.Error(what)
+		}
+	}
+	// In a busy room the log falls silent, and a count is told instead.
+	f := w.feeder("feeder", "r")
+	f.count(300)
+	ann.wait(`document.getElementById("log").ariaLive === "off"`)
+	ann.pass(10 * time.Second)
+	ann.wait(`/\d+ new messages/.test(document.getElementById("announcer").textContent)`)
+}
+
+func TestKeyboardOnly(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#one")
+	ann.goTo("two")
+	ann.key("ArrowUp", 1)
+	ann.wait(`location.hash === "#one" && document.querySelector("h1").innerText.includes("one")`)
+	ann.key("ArrowDown", 1)
+	ann.wait(`location.hash === "#two"`)
+	eval[any](ann, `document.activeElement.blur()`)
+	reached := map[string]bool{}
+	for range 20 {
+		ann.key("Tab", 0)
+		const focus = `(() => { const e = document.activeElement; const ring = e.matches("textarea") ? getComputedStyle(e.closest("form")).boxShadow : getComputedStyle(e).outlineStyle; return (e.id || e.className || e.getAttribute("href") || e.tagName) + (ring === "none" ? " without a ring" : "") })()`
+		reached[eval[string](ann, focus)] = true
+	}
+	for _, want := range []string{"#one", "current", "add", "who", "leave", "scroller", "me", "field", "send"} {
+		if !reached[want] {
+			t.Errorf("%s is not reached: %v", want, reached)
+		}
+	}
+	for name := range reached {
+		if strings.HasSuffix(name, "a ring") && !strings.HasPrefix(name, "BODY") {
+			t.Error(name)
+		}
+	}
+	eval[any](ann, `document.getElementById("who").focus()`)
+	ann.key("Enter", 0)
+	ann.wait(`document.getElementById("people-dialog").open`)
+	ann.key("Escape", 0)
+	ann.wait(`!document.getElementById("people-dialog").open && document.activeElement.id === "who"`)
+	// Shift+Enter begins a line, and an input method's Enter sends nothing.
+	ann.focus("#field")
+	ann.insert("a")
+	ann.key("Enter", 8)
+	ann.insert("b")
+	ann.wait(`document.getElementById("field").value === "a\nb"`)
+	eval[any](ann, `document.getElementById("field").dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true, cancelable: true }))`)
+	ann.wait(`document.getElementById("field").value === "a\nb"`)
+	ann.key("Enter", 0)
+	ann.shows("a\nb")
+	ann.insert("pasted\nin lines")
+	ann.key("Enter", 0)
+	ann.shows("pasted\nin lines")
+}
+
+func TestReducedMotion(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r")
+	moving := `document.getAnimations().some((a) => a.animationName === "breathe")`
+	w.proxy.cut(true)
+	ann.wait(moving)
+	must(t, chromedp.Do(ann.ctx, onMedia("prefers-reduced-motion", "reduce")))
+	ann.wait(`document.getAnimations().length === 0 && document.getElementById("status").dataset.state !== "open"`)
+}

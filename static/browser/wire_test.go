@@ -1,0 +1,126 @@
+package browser_test
+
+import "testing"
+
+// wired is the library in Node, in the room r of a server that says what the
+// test says; time stands still but for what the test lets pass.
+func wired(t *testing.T, rooms string) *node {
+	t.Helper()
+	w := start(t)
+	n := w.node()
+	n.is(`tests.stop(), make({ rooms: `+rooms+`, WebSocket: Wire }), wire.greets(joined('r', 0)), wire.news().filter((request) => request !== 'join s').length`, `0`)
+	return n
+}
+
+// says adds messages to the outbox, all from one number to another.
+const says = `((room, from, to) => { for (let i = from; i <= to; i++) chat.say(room, 'm' + i); return wire.news(); })`
+
+// No more are on the way than half of what the server remembers; after a cut they
+// go one by one, in order, and what is refused for a moment is said again.
+func TestSentAgainOneByOne(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(says+`('r', 1, 10).join(' ')`, `"say r m1 say r m2 say r m3 say r m4 say r m5 say r m6 say r m7 say r m8"`)
+	n.is(`wire.said(1, 0, 'm1'), wire.news()`, `["say r m9"]`)
+	// m2 has arrived, its confirmation has not.
+	n.is(`wire.cut(), wire.greets(joined('r', 2, true)), wire.news()`, `[]`)
+	n.is(`new URL(wire.url).searchParams.get('after')`, `"1"`)
+	n.is(`wire.said(2, 1, 'm2'), wire.news()`, `["say r m3"]`)
+	n.is(`wire.says({ t: 'error', id: chat.outbox[0].id, code: 'unavailable', message: 'just being said', retry_ms: 200 }), wire.news()`, `[]`)
+	n.is(`chat.outbox.map(({ state, number }) => state + number).slice(0, 2)`, `["waiting3", "waiting4"]`)
+	n.is(`tests.pass(1000), wire.news()`, `["say r m3"]`)
+	n.is(`wire.says({ t: 'error', id: chat.outbox[0].id, code: 'unconfirmed', message: 'said as number 3' }), wire.news()`, `["say r m4"]`)
+	for _, next := range []string{"4, 2, 'm4'", "5, 4, 'm5'", "6, 5, 'm6'", "7, 6, 'm7'", "8, 7, 'm8'"} {
+		n.is(`wire.said(`+next+`), wire.news().length`, `1`)
+	}
+	// The last of them is confirmed, so nothing is in doubt.
+	n.is(`wire.said(9, 8, 'm9'), wire.news()`, `["say r m10"]`)
+	n.is(`wire.said(10, 9, 'm10'), chat.outbox.length`, `0`)
+	n.is(`heard('r')`, `["m1", "m2", "m4", "m5", "m6", "m7", "m8", "m9", "m10"]`)
+	n.is(`told('gap').length`, `0`)
+}
+
+// One that waits for its room is not overtaken by more than the server remembers.
+func TestNotOvertaken(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r', 's']`)
+	n.is(`wire.says(joined('s', 0)), `+says+`('s', 0, 0)`, `["say s m0"]`)
+	n.is(`wire.cut(), wire.greets(joined('r', 0, true)), wire.news()`, `["join s"]`)
+	for i := range 7 {
+		n.is(says+`('r', 1, 1)`, `["say r m1"]`)
+		n.is(`wire.said(`+string(rune('1'+i))+`, `+string(rune('0'+i))+`, 'm1'), chat.outbox.length`, `1`)
+	}
+	n.is(says+`('r', 8, 8)`, `[]`)
+	n.is(`wire.says(joined('s', 0, true)), wire.news()`, `["say s m0"]`)
+	n.is(`wire.says({ t: 'error', id: chat.outbox[0].id, code: 'unconfirmed' }), wire.news()`, `["say r m8"]`)
+}
+
+// The answer to one that is sent again is the original, which has its place
+// further on: it is told there, and nothing is missing.
+func TestAnswerOutOfTurn(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(says+`('r', 1, 1)`, `["say r m1"]`)
+	// What the join has promised comes late.
+	n.is(`wire.cut(), wire.greets(joined('r', 3, true)), wire.news()`, `[]`)
+	n.is(`tests.pass(5000), wire.news()`, `["say r m1"]`)
+	n.is(`globalThis.id = chat.outbox[0].id, wire.said(3, 2, 'm1'), [chat.outbox.length, heard('r').length]`, `[0, 0]`)
+	n.is(`wire.said(1, 0, 'one', undefined, '8'), wire.said(2, 1, 'two', undefined, '8'), wire.said(3, 2, 'm1', id), heard('r')`, `["one", "two", "m1"]`)
+	n.is(`told('gap').length`, `0`)
+	n.is(`wire.said(5, 4, 'five', undefined, '8'), told('gap').map(({ from, to, missed }) => [from, to, missed])`, `[[4, 4, null]]`)
+}
+
+// In a large room there is only a count, and what one does oneself is no news.
+func TestPresenceWithoutNames(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(`wire.says({ t: 'presence', room: 'r', members: 5000 }), told('presence')`,
+		`[{"t": "presence", "room": "r", "members": 5000, "joined": [], "left": [], "renamed": []}]`)
+	n.is(`chat.rooms.get('r').members`, `5000`)
+	n.is(`wire.says({ t: 'typing', room: 'r', from: { id: '7', nick: 'ann' } }, { t: 'typing', room: 'r', from: { id: '8', nick: 'ann' } }), told('typing').map(({ from }) => from.id)`, `["8"]`)
+	n.is(`wire.says({ t: 'presence', room: 'r', joined: [], left: [], renamed: [{ id: '8', old: 'ann', nick: 'x' }], members: 2 }), chat.me.nick`, `"ann"`)
+	n.is(`wire.says({ t: 'presence', room: 'r', joined: [], left: [], renamed: [{ id: '7', old: 'ann', nick: 'Ann' }], members: 2 }), chat.me.nick`, `"Ann"`)
+}
+
+// A room that is not to be had at present is asked for again, the address's, too.
+func TestRoomUnavailable(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r', 's']`)
+	full := `code: 'unavailable', message: 'full', retry_ms: 5000`
+	n.is(`wire.cut(), wire.greets({ t: 'error', `+full+` }), wire.sent.splice(0).map(({ op, room, id }) => (globalThis.asked = id, op + room))`, `["joins"]`)
+	n.is(`wire.says({ t: 'error', id: asked, `+full+` }), Promise.resolve().then(() => told('refused').map(({ room, error }) => room + error.code).sort())`, `["runavailable", "sunavailable"]`)
+	n.is(`chat.say('r', 'waits'), tests.pass(5000), wire.news().sort()`, `["join r", "join s"]`)
+	n.is(`wire.says(joined('r', 0)), wire.news()`, `["say r waits"]`)
+}
+
+// The time before an attempt is random and grows; what the network is said to do
+// shortens it, and who is sent away stays away.
+func TestComingBack(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(`import('./connection.js').then(({ backoff }) => [0, 1, 5, 6, 1000].map((i) => [0, 0.5, 1].map((random) => backoff(i, () => random))))`,
+		`[[500, 750, 1000], [500, 1250, 2000], [500, 15250, 30000], [500, 15250, 30000], [500, 15250, 30000]]`)
+	n.is(`wire.onclose({ code: 1006, reason: '' }), [chat.state, told('state').at(-1).retryAt > Date.now()]`, `["waiting", true]`)
+	n.is(`tests.pass(1000), chat.state`, `"connecting"`)
+	n.is(`tests.pass(10000), chat.state`, `"waiting"`) // an attempt that hangs
+	n.is(`tests.pass(2000), wire.greets(joined('r', 0, true)), chat.state`, `"open"`)
+	n.is(`tests.pass(30000), wire.news()`, `["ping"]`) // is it still there?
+	n.is(`tests.pass(15000), chat.state`, `"waiting"`)
+	n.is(`tests.pass(30000), wire.greets(joined('r', 0, true)), wire.onclose({ code: 4001, reason: 'kicked' }), chat.state`, `"closed"`)
+	n.is(`tests.pass(1e6), chat.state`, `"closed"`)
+	n.is(`chat.connect(), chat.state`, `"connecting"`)
+}
+
+// Who leaves a room loses nothing that was written there.
+func TestLeavingWithUnsaid(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r', 's']`)
+	n.is(`wire.says(joined('s', 0)), `+says+`('s', 1, 10).length`, `8`)
+	n.is(`chat.leave('s'), globalThis.asked = wire.sent[0].id, wire.news()`, `["leave s"]`)
+	n.is(`wire.says({ t: 'left', room: 's', id: asked }), Promise.resolve().then(() => chat.outbox.map(({ text, state, error }) => [text, state, error]))`,
+		`[["m9", "failed", "you have left the room"], ["m10", "failed", "you have left the room"]]`)
+	n.is(says+`('r', 11, 20).length`, `8`)
+	n.is(`chat.join('s'), wire.says(joined('s', 8, false, 9)), chat.retry(chat.outbox[0].id), wire.news()`, `["join s"]`)
+	n.is(`[11, 12].forEach((i) => wire.said(i - 10, i - 11, 'm' + i)), wire.news()`, `["say r m19", "say r m20"]`)
+	n.is(`wire.said(3, 2, 'm13'), wire.news()`, `["say s m9"]`)
+}
