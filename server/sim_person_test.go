@@ -65,6 +65,7 @@ func (p *simPerson) newVoice(pl *simPlace) {
 	w := p.g.w
 	pl.by, pl.n = w.ids, 0
 	w.ids++
+	pl.room.voices[pl.by] = true
 	w.byID = append(w.byID, &simGuest{w: w, id: pl.by, state: simOver, stream: simStream{room: newSimRoom(simWild)}})
 }
 

@@ -260,7 +260,7 @@ func (w *simWorld) genuine(text string) error {
 
 // presences asserts that who has joined has left or is there.
 func (w *simWorld) presences(r *simRoom) {
-	if w.failed != nil || w.draining || w.strangers || w.crowd+1 >= w.presence {
+	if w.failed != nil || w.draining || w.strangers || len(w.byID) >= w.presence { // who is away counts, too
 		return
 	}
 	if !slices.ContainsFunc(w.witnesses, func(g *simGuest) bool { return g.stream.room == r && g.present() }) {

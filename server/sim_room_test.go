@@ -26,7 +26,8 @@ type simRoom struct {
 	left    map[int]bool   // of those
 	leaves  int            // lines that say so
 	joins   int
-	quiet   bool // nobody is told who leaves, so that a nickname may go to another one unheard
+	voices  map[int]bool // who says something through throng.v1, and may leave, come back, and have another nickname
+	quiet   bool         // nobody is told who leaves, so that a nickname may go to another one unheard
 }
 
 // simLineMax is more than a nickname takes, or a line of the server.
@@ -41,7 +42,7 @@ type simLine struct {
 }
 
 func newSimRoom(name string) *simRoom {
-	return &simRoom{name: name, promised: map[uint64]string{}, places: map[[2]int]int{}, said: map[int]int{}, nickOf: map[int]string{}, ownerOf: map[string]int{}, left: map[int]bool{}}
+	return &simRoom{name: name, promised: map[uint64]string{}, places: map[[2]int]int{}, said: map[int]int{}, nickOf: map[int]string{}, ownerOf: map[string]int{}, left: map[int]bool{}, voices: map[int]bool{}}
 }
 
 // messages counts those before the line at position i.
@@ -118,19 +119,23 @@ func (r *simRoom) promise(m *simObject) error {
 
 // heard checks who says what: everything once, in order, under one nickname, and nothing after having left.
 func (r *simRoom) heard(nick string, by, n int) error {
-	switch last := r.said[by]; {
-	case n != last+1:
+	if last := r.said[by]; n != last+1 {
 		return fmt.Errorf("message %d of %d came after its message %d", n, by, last)
-	case r.left[by]:
+	}
+	r.said[by] = n
+	if r.voices[by] {
+		return nil
+	}
+	if r.left[by] {
 		return fmt.Errorf("%d has left and says %d", by, n)
 	}
-	if old, ok := r.nickOf[by]; ok && old != nick && nick[0] != 'v' {
+	if old, ok := r.nickOf[by]; ok && old != nick {
 		return fmt.Errorf("%d is %q without having renamed from %q", by, nick, old)
 	}
-	if owner, ok := r.ownerOf[nick]; ok && owner != by && !r.quiet && nick[0] != 'v' {
+	if owner, ok := r.ownerOf[nick]; ok && owner != by && !r.quiet {
 		return fmt.Errorf("%q is both %d and %d", nick, owner, by)
 	}
-	r.said[by], r.nickOf[by], r.ownerOf[nick] = n, nick, by
+	r.nickOf[by], r.ownerOf[nick] = nick, by
 	return nil
 }
 

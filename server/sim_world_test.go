@@ -115,10 +115,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		faults.Slow = 600 // so that a pass takes several turns
 	}
 	w.messageBytes, w.window = pick(rng, 200, 2000, 20_000, 64<<10), pick(rng, 1<<10, 8<<10, 64<<10, 1<<20)
-	if w.window >= 4*w.messageBytes {
-		// In a smaller window one message can push out what another worker has not come to yet, the witness's included.
-		faults.Overlap = pick(rng, 0, 100, 400)
-	}
+	faults.Overlap = pick(rng, 0, 100, 400)
 	w.kernel = sim.New(sim.Config{
 		Seed: seed, Faults: faults, Trace: trace, Files: pick(rng, 0, 0, 0, w.crowd+24),
 		SendBufferBytes: pick(rng, 300, 2000, 16<<10, 64<<10), ReceiveBufferBytes: pick(rng, 100, 4000, 40<<10, 128<<10),
@@ -139,7 +136,8 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	w.config = server.Config{
 		Listen: []string{simAddress, "unix:" + simSocket}, Workers: 1 + rng.IntN(3), Kernel: w.kernel,
 		Log: slog.New(simLog{w}), MaxConns: pick(rng, 10_000, 10_000, 4+w.crowd*2/3), RefuseConns: pick(rng, 0, 2),
-		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes), MessageRate: pick(rng, -1, -1, -1, -1, 100), Compression: 1, LingerTimeout: simLinger,
+		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes), MessageRate: pick(rng, -1, -1, -1, -1, 100), Compression: 1,
+		LingerTimeout: simLinger, LingerBytes: 1 << 30, // whoever says much and reads nothing after its end is TestLingerBytes's
 	}
 	rooms := 1 + rng.IntN(3)
 	if w.packed {
