@@ -132,7 +132,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	limits.Wall = w.kernel.Wall
 	limits.Epoch = func() uint64 { w.epochs++; return w.epochs }
 	w.closeSlow = rng.IntN(8) == 0
-	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: w.closeSlow}, seed)
+	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: w.closeSlow, TokenKey: []byte("a key of thirty-two bytes, always")}, seed)
 	w.config = server.Config{
 		Listen: []string{simAddress, "unix:" + simSocket}, Workers: 1 + rng.IntN(3), Kernel: w.kernel,
 		Log: slog.New(simLog{w}), MaxConns: pick(rng, 10_000, 10_000, 4+w.crowd*2/3), RefuseConns: pick(rng, 0, 2),
