@@ -20,9 +20,10 @@ type simPerson struct {
 	number int       // its nickname begins with v and this
 	nicks  int
 
-	// What hello has said, and the steps of the wall clock until then: after some a good token is too old, or of tomorrow.
+	// What hello has said, and the steps of the wall clock until it was asked: after some a good token is too old, or of tomorrow.
 	id, token string
 	steps     int
+	asking    int           // the steps until this connection's request
 	seen      time.Duration // when the server certainly knew it: it has answered what was asked then
 
 	places []*simPlace
@@ -105,6 +106,7 @@ func (p *simPerson) connect() {
 		p.number = g.id // the server may know somebody else by the old one, whose hello was cut off
 	}
 	p.ask("hello ", false)
+	p.asking = g.w.steps
 	query := ""
 	switch {
 	case p.id != "":
@@ -177,7 +179,7 @@ func (p *simPerson) greeted(m *simObject) error {
 		w.reached["v1 back"]++
 	}
 	known := same && w.kernel.Now()-p.seen < simGrace
-	p.id, p.token, p.steps = m.Me.ID, m.Token, w.steps
+	p.id, p.token, p.steps = m.Me.ID, m.Token, p.asking
 	if !known {
 		p.said = nil
 		for _, pl := range p.places {

@@ -111,7 +111,7 @@ func (p *simPerson) answer(pl *simPlace, m *simObject) error {
 	case "left":
 		pl.in, pl.leaving = false, false
 	case "nick":
-		p.token, p.steps = m.Token, p.g.w.steps
+		p.token = m.Token // no older than hello's
 	case "page":
 		return p.page(pl, m)
 	case "members":
