@@ -119,9 +119,10 @@ var mutants = []struct{ name, what, file, old, new string }{
 	e := c.extra()
 	e.own = frame.AppendClose(e.own, code, reason)
 	c.finish()`,
-		`	c.push(frame.AppendClose(nil, code, reason))
-	c.leave(cause, code, reason)
-	c.finish()`},
+		`	e := c.extra()
+	e.own = frame.AppendClose(e.own, code, reason)
+	c.finish()
+	c.leave(cause, code, reason)`},
 	{"half-pong", "a later pong in the place of one that is half out", "server/write.go",
 		`			e.own, e.pong = e.pong, nil
 `,
@@ -211,8 +212,8 @@ var mutants = []struct{ name, what, file, old, new string }{
 		`	_ = ordinal
 `},
 	{"forgotten", "somebody is forgotten who has come back", "chat/people.go",
-		`p.seats == 0 && p.gone == a.since {`,
-		`p.gone == a.since {`},
+		`if p.seats == 0 && p.gone == a.since && len(p.stays) == 0 {`,
+		`if p.gone == a.since {`},
 }
 
 // TestMutants puts each of the faults into the code, one at a time and without touching a file of it, and asserts that the
