@@ -144,7 +144,7 @@ func (ch *Chat) Metrics(add func(name, help string, value int64)) {
 	add("rooms", "Rooms, those included that are kept for their history.", int64(ch.rooms.Len()))
 	add("rooms_bytes", "Memory of the rooms, their logs included, without their members.", ch.Bytes())
 	add("evicted_rooms_total", "Empty rooms whose history was given up for new ones because of --max-rooms or --memory.", int64(ch.rooms.Evicted()))
-	add("refused_rooms_total", "Upgrades answered 503 because of --max-rooms.", int64(ch.roomsRefused.Load()))
+	add("refused_rooms_total", "Upgrades answered 503, and joins refused, because of --max-rooms.", int64(ch.roomsRefused.Load()))
 }
 
 // Turn implements server.Turner: some fan-out.

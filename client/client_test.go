@@ -182,6 +182,22 @@ func TestOutbox(t *testing.T) {
 	w.hears(`{"op":"say","room":"lobby","text":"own","id":"i-a"}`)
 }
 
+// A gap may have one of ours in it: it is said again, and the answer confirms it.
+func TestGapOverOurs(t *testing.T) {
+	f, w := enter(t)
+	_, err := f.Say("lobby", "own")
+	must(t, err)
+	w.hears(`{"op":"say","room":"lobby","text":"own","id":"i-1"}`)
+	w.says(`{"t":"gap","room":"lobby","from":5,"to":50}`)
+	f.happens(client.Gap{Room: "lobby", From: 5, To: 50})
+	w.hears(`{"op":"say","room":"lobby","text":"own","id":"i-1"}`)
+	w.says(own(7, 6, "i-1"), msg(51, 50))
+	f.happens(client.Confirmed{Room: "lobby", ID: "i-1", Seq: 7}, heard(51, 50))
+	if n := f.Pending(); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+}
+
 // While one message waits for its room, no more others are said than the server remembers.
 func TestOvertaking(t *testing.T) {
 	f, w := enter(t)

@@ -147,11 +147,21 @@ func (c *Client) message(m Message) {
 	c.pending = append(c.pending, m)
 }
 
+// gap takes in what the connection was too slow for. One of ours may be among it, whose confirmation then never comes by
+// itself: all that wait for one are sent again, and the server knows them by their ids.
 func (c *Client) gap(g Gap) {
-	if p := c.place(g.Room); p != nil && g.To > p.last {
-		p.skip = max(p.skip, g.To)
-		c.pending = append(c.pending, g)
+	p := c.place(g.Room)
+	if p == nil || g.To <= p.last {
+		return
 	}
+	p.skip = max(p.skip, g.To)
+	c.pending = append(c.pending, g)
+	for _, s := range c.outbox {
+		if s.room == g.Room && s.sent {
+			s.again, s.sent = true, false
+		}
+	}
+	signal(c.kick)
 }
 
 func (c *Client) presence(p Presence) {

@@ -109,7 +109,7 @@ type Room struct {
 // Name is the name that the room was joined by.
 func (r *Room) Name() string { return r.name }
 
-// Epoch names this life of the room's sequence numbers: one that was empty for so long that it has gone begins anew.
+// Epoch names this life of the room's sequence numbers: one that was empty, and has gone for its age or for another's sake, begins anew.
 func (r *Room) Epoch() uint64 { return r.epoch }
 
 // Len counts the members.
