@@ -73,11 +73,12 @@ func (m *member) message(text []byte) (taken bool) {
 // writable implements speaker.
 func (m *member) writable() { m.Unblock() }
 
-// closed implements speaker: the member leaves, and the rest are told.
+// closed implements speaker: the member leaves, and the rest are told. Then the nickname is free: earlier, they could hear
+// of the next who has it before they hear that this one has left.
 func (m *member) closed() {
 	ch, r := m.chat(), m.Room()
 	nick, number := ch.names.of(&m.id), m.number()
-	ch.names.release(&m.id)
+	defer ch.names.release(&m.id)
 	if r == nil {
 		return
 	}

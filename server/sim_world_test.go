@@ -148,7 +148,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	}
 	for i := range rooms {
 		r := newSimRoom(fmt.Sprint("room-", i))
-		r.quiet = w.presence < 1000 // who is away counts for the limit, too
+		r.quiet = w.presence < 1000 || w.crowd >= 300 // beyond the limit nobody is told, and who is away counts, too
 		w.rooms = append(w.rooms, r)
 	}
 	return w
