@@ -277,13 +277,14 @@ func allCycles(_ *Outcome, d *Deeds) Finding {
 	return Finding{Text: fmt.Sprintf("%s cycles", report.Number(float64(d.Done))), OK: d.Done >= churnCycles}
 }
 
-// backAgain demands that nothing is left of the attack.
+// backAgain demands that nothing is left of the attack. A descriptor with a goroutine is an operator's connection.
 func backAgain(slack int64) rule {
 	return func(o *Outcome, _ *Deeds) Finding {
 		heap := o.After.HeapLive - o.Before.HeapLive
+		goroutines := max(o.After.Goroutines-o.Before.Goroutines, 0)
 		return Finding{Text: fmt.Sprintf("left over: %d descriptors, %d sockets, %d goroutines, %s of live heap (at most %s)", o.After.FDs-o.Before.FDs,
-			o.After.Sockets.Count-o.Before.Sockets.Count, max(o.After.Goroutines-o.Before.Goroutines, 0), report.Bytes(float64(max(heap, 0))), report.Bytes(float64(slack))),
-			OK: o.After.FDs <= o.Before.FDs && o.After.Sockets.Count <= o.Before.Sockets.Count &&
-				o.After.Goroutines <= o.Before.Goroutines+spareGoroutines && heap <= slack}
+			o.After.Sockets.Count-o.Before.Sockets.Count, goroutines, report.Bytes(float64(max(heap, 0))), report.Bytes(float64(slack))),
+			OK: o.After.FDs <= o.Before.FDs+goroutines && o.After.Sockets.Count <= o.Before.Sockets.Count &&
+				goroutines <= spareGoroutines && heap <= slack}
 	}
 }

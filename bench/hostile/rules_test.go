@@ -58,6 +58,7 @@ func TestRules(t *testing.T) {
 		{"no ss", socketEach, func(o *Outcome) { o.During = State{NoSockets: "no ss"} }, Passed},
 		{"no sockets", socketEach, func(o *Outcome) { o.During.Sockets.Count = 0 }, Failed},
 		{"a reader lacks something", roomGotAll, func(o *Outcome) { o.Room.Proof.Missing = 1 }, Failed},
+		{"an operator's connection is left", backAgain(heapSlack), func(o *Outcome) { o.After.FDs++; o.After.Goroutines++ }, Passed},
 		{"a descriptor is left", backAgain(heapSlack), func(o *Outcome) { o.After.FDs++ }, Failed},
 		{"a socket is left", backAgain(heapSlack), func(o *Outcome) { o.After.Sockets.Count++ }, Failed},
 		{"memory is left", backAgain(heapSlack), func(o *Outcome) { o.After.HeapLive += heapSlack + 1 }, Failed},
