@@ -79,15 +79,19 @@ export class Connection extends EventTarget {
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#received(event.data);
     socket.onclose = (event) => this.#closed(event.code, event.reason);
+    socket.onerror = () => {}; // close tells; npm's ws throws what nobody listens to, after #drop, too
     this.#attemptTimer = setTimeout(this.#lost, ATTEMPT_LIMIT_MS);
     this.#become('connecting');
   }
 
-  /** Sends one text frame. False when there is no open connection; nothing is kept. */
-  send(text) {
+  /**
+   * Sends one text frame. False when there is no open connection; nothing is kept. What is answered
+   * shows by silence that the other end is gone.
+   */
+  send(text, answered = true) {
     if (this.state !== 'open') return false;
     this.#socket.send(text);
-    if (!this.#silenceTimer) this.#silenceTimer = setTimeout(this.#lost, SILENCE_LIMIT_MS);
+    if (answered && !this.#silenceTimer) this.#silenceTimer = setTimeout(this.#lost, SILENCE_LIMIT_MS);
     return true;
   }
 

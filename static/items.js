@@ -2,10 +2,10 @@
  * How the things in the list look. An item is a plain object {kind, at}, at being a Date or null
  * where the time is not known, with, by kind:
  *
- *   message   seq, id, nick, text, own, mention, fresh: the first that was not seen
+ *   message   epoch, seq, id, nick, text, own, mention, fresh: the first that was not seen
  *   presence  joined, left {people [{id, nick}], count}, renamed [{old, nick}]
- *   gap       from, to, missed (a count or null), state: '', 'loading', 'lost' or 'offline'
- *   info      text
+ *   gap       epoch, from, to, missed (a count or null), state: '', 'loading', 'lost' or 'offline'
+ *   info      text, refused: a second one takes the place of the first
  *
  * before is the item above, where there is one.
  */

@@ -89,7 +89,11 @@ export class MessageList extends EventTarget {
   /** An item looks different. */
   refresh(item) {
     const place = this.#timeline.base + this.#timeline.items.indexOf(item);
-    if (place >= this.#start && place < this.#end) this.#child(place).replaceWith(this.#element(place));
+    if (place >= this.#start && place < this.#end) {
+      const old = this.#child(place);
+      if (old.contains(document.activeElement)) this.#scroller.focus(); // its button may be gone
+      old.replaceWith(this.#element(place));
+    }
     item.dirty = false;
   }
 

@@ -47,7 +47,7 @@ export class OutboxView extends EventTarget {
   #words({ state, doubt, error }) {
     if (state === 'failed') return `${doubt ? 'Perhaps not sent' : 'Not sent'}: ${error}`;
     if (state === 'sent') return 'Sending…';
-    return doubt ? 'Not confirmed, sent again on connecting' : 'Waiting for the connection';
+    return doubt ? 'Not confirmed, will be sent again' : 'Waiting for the connection';
   }
 
   #discard(entry) {

@@ -34,6 +34,7 @@ const chat = new Throng(chatAddress(), {
 const outbox = new OutboxView($('outbox'), chat);
 const people = new People({ dialog: $('people-dialog'), chat });
 const typing = new Map(); // who writes in the current room: {nick, at}, by id
+let typingTimer = 0;
 
 function chatAddress() {
   const url = new URL('chat', location.href);
@@ -71,7 +72,8 @@ async function changeNick(name, complain) {
 
 /** Shows a room, and joins it if one is not there yet. */
 function enter(name) {
-  if (rooms.current) typing.clear();
+  typing.clear();
+  showTyping();
   const room = rooms.select(name);
   chat.join(name);
   for (const element of document.querySelectorAll('.room-name')) element.textContent = name;
@@ -121,9 +123,9 @@ function readCurrent() {
 
 /* ---- What comes ---- */
 
-function itemOf({ seq, ts, from, text, own }, late = false) {
+function itemOf({ epoch }, { seq, ts, from, text, own }, late = true) {
   const mention = !own && mentions(text, chat.me.nick);
-  return { kind: 'message', seq, at: new Date(ts), id: from.id, nick: from.nick, text, own, mention, late };
+  return { kind: 'message', epoch, seq, at: new Date(ts), id: from.id, nick: from.nick, text, own, mention, late };
 }
 
 function add(room, item) {
@@ -137,7 +139,7 @@ function add(room, item) {
 function received({ room: name, ...m }) {
   const room = rooms.get(name);
   if (!room) return;
-  const item = itemOf(m, m.seq <= room.known);
+  const item = itemOf(room, m, m.seq <= room.known);
   rooms.note(room, item, looking(room));
   add(room, item);
   if (room === rooms.current) {
@@ -160,7 +162,7 @@ function joined(m) {
   if (room === rooms.current) showRoom();
 }
 
-function told({ room: name, joined: came, left, renamed }) {
+function told({ room: name, joined: came = [], left = [], renamed = [] }) {
   const room = rooms.get(name);
   if (!room) return;
   const others = (people) => people.filter(({ id }) => id !== chat.me.id);
@@ -171,12 +173,12 @@ function told({ room: name, joined: came, left, renamed }) {
 
 function missed({ room: name, from, to, missed: count }) {
   const room = rooms.get(name);
-  if (room) add(room, { kind: 'gap', at: null, from, to, missed: count, state: '' });
+  if (room) add(room, { kind: 'gap', epoch: room.epoch, at: null, from, to, missed: count, state: '' });
 }
 
 function refused({ room: name, error }) {
   const room = rooms.get(name);
-  if (room) add(room, { kind: 'info', at: new Date(), text: `You are not in this room: ${error.message}.` });
+  if (room) add(room, { kind: 'info', refused: true, at: new Date(), text: `You are not in this room: ${error.message}.` });
 }
 
 /* ---- Earlier messages ---- */
@@ -185,12 +187,12 @@ async function earlier() {
   const room = rooms.current;
   const first = room.timeline.first();
   if (room.loading || room.timeline.whole || !first || !chat.rooms.get(room.name)?.joined) return;
-  if (first.seq <= room.oldest) return;
+  if (first.epoch !== room.epoch || first.seq <= room.oldest) return;
   room.loading = true;
   try {
     const { messages, more } = await chat.history(room.name, { before: first.seq, limit: 100 });
     if (room.timeline.first() !== first) return; // it was trimmed meanwhile
-    room.timeline.prepend(messages.map((m) => itemOf(m, true)));
+    room.timeline.prepend(messages.map((m) => itemOf(room, m)));
     room.timeline.whole = !more;
     if (room === rooms.current) list.grown();
   } catch {
@@ -202,7 +204,9 @@ async function earlier() {
 
 async function fill(gap) {
   const room = rooms.current;
-  setGap(gap, 'loading');
+  // Its numbers mean other messages, once the room has begun anew.
+  setGap(gap, gap.epoch === room.epoch ? 'loading' : 'lost');
+  if (gap.state === 'lost') return;
   const found = [];
   try {
     for (let before = gap.to + 1, more = true; more && before > gap.from;) {
@@ -215,9 +219,10 @@ async function fill(gap) {
     setGap(gap, 'offline');
     return;
   }
-  const rest = gap.missed === null ? found.length === 0 : gap.missed > found.length;
-  const lost = { ...gap, missed: gap.missed && gap.missed - found.length, state: 'lost' };
-  const items = found.map((m) => itemOf(m, true));
+  const missed = Math.max(0, gap.missed - found.length);
+  const rest = missed > 0 || !(found[0]?.prev < gap.from);
+  const lost = { ...gap, missed, state: 'lost' };
+  const items = found.map((m) => itemOf(room, m));
   if (room.timeline.fill(gap, rest ? [lost, ...items] : items) && room === rooms.current) list.rebuild();
 }
 
@@ -240,7 +245,8 @@ function showTyping() {
   for (const [id, { at }] of typing) if (now - at >= TYPING_MS) typing.delete(id);
   const names = [...typing.values()].map(({ nick }) => nick);
   $('typing').textContent = names.length === 0 ? '' : names.length === 1 ? `${names[0]} is writing…` : `${plural(names.length, 'member')} are writing…`;
-  if (names.length > 0) setTimeout(showTyping, TYPING_MS);
+  clearTimeout(typingTimer);
+  if (names.length > 0) typingTimer = setTimeout(showTyping, TYPING_MS / 5);
 }
 
 function notify(room, { nick, text }) {

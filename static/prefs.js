@@ -32,16 +32,20 @@ export const nick = value('nick');
 export const token = value('token');
 export const notify = value('notify');
 
-/** The rooms that one is in. */
+/** The rooms that one is in. Another tab may have changed them meanwhile. */
 export const rooms = {
   get: () => (read('localStorage', 'rooms') ?? '').split(' ').filter(isRoom).slice(0, MAX_ROOMS),
-  set: (names) => write('localStorage', 'rooms', names.join(' ')),
+  add: (name) => write('localStorage', 'rooms', [...new Set([...rooms.get(), name])].join(' ')),
+  remove: (name) => write('localStorage', 'rooms', rooms.get().filter((other) => other !== name).join(' ')),
 };
 
-/** How far each room was read: {epoch, seq} by name. */
+/** How far a room was read: {epoch, seq}. Another tab may have read further. */
 export const seen = {
-  get: () => json(read('localStorage', 'seen')) ?? {},
-  set: (byName) => write('localStorage', 'seen', JSON.stringify(byName)),
+  get: (room) => json(read('localStorage', `seen.${room}`)) ?? {},
+  set: (room, { epoch, seq }) => {
+    const other = seen.get(room);
+    if (other.epoch !== epoch || other.seq < seq) write('localStorage', `seen.${room}`, JSON.stringify({ epoch, seq }));
+  },
 };
 
 /** A draft is the tab's; a new tab finds the one that was written last. */

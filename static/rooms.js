@@ -15,7 +15,6 @@ export class Rooms extends EventTarget {
   #rooms = new Map();
   #nav;
   #badge;
-  #seen = prefs.seen.get();
   #timer = 0;
 
   /** Events: 'shown', after the numbers on the screen have changed. */
@@ -40,14 +39,16 @@ export class Rooms extends EventTarget {
   add(name) {
     if (this.#rooms.has(name)) return;
     const said = []; // what one said last, for Up
-    const room = { name, timeline: new Timeline(), unread: 0, mentions: 0, fresh: null, epoch: null, oldest: 0, loading: false, said };
+    const seen = prefs.seen.get(name);
+    const room = { name, timeline: new Timeline(), unread: 0, mentions: 0, fresh: null, epoch: null, oldest: 0, loading: false, said, seen };
     this.#rooms.set(name, room);
+    prefs.rooms.add(name);
     this.#changed();
   }
 
   remove(name) {
     this.#rooms.delete(name);
-    delete this.#seen[name];
+    prefs.rooms.remove(name);
     this.#changed();
   }
 
@@ -70,7 +71,7 @@ export class Rooms extends EventTarget {
       this.read(room, item.seq);
       return;
     }
-    const { epoch, seq } = this.#seen[room.name] ?? { epoch: room.epoch, seq: Infinity };
+    const { epoch, seq } = room.seen;
     if (item.late && (epoch !== room.epoch || item.seq <= seq)) return;
     if (room.unread === 0) {
       if (room.fresh) room.fresh.fresh = false;
@@ -83,8 +84,8 @@ export class Rooms extends EventTarget {
   }
 
   read(room, seq) {
-    const { epoch, seq: before = 0 } = this.#seen[room.name] ?? {};
-    if (seq > 0 && (epoch !== room.epoch || seq > before)) this.#seen[room.name] = { epoch: room.epoch, seq };
+    const { epoch, seq: before } = room.seen;
+    if (seq > 0 && (epoch !== room.epoch || seq > before)) room.seen = { epoch: room.epoch, seq, unsaved: true };
     room.unread = 0;
     room.mentions = 0;
     this.#changed();
@@ -97,8 +98,10 @@ export class Rooms extends EventTarget {
   #show() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    prefs.seen.set(this.#seen);
-    prefs.rooms.set(this.names);
+    for (const { name, seen } of this.#rooms.values()) {
+      if (seen.unsaved) prefs.seen.set(name, seen);
+      seen.unsaved = false;
+    }
     const focused = this.#nav.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
     this.#nav.replaceChildren(...[...this.#rooms.values()].map((room) => make('li', '', this.#link(room))));
     [...this.#nav.querySelectorAll('a')].find((link) => link.getAttribute('href') === focused)?.focus();

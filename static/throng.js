@@ -21,7 +21,11 @@ const MAX_OUTBOX = 100;
 const IN_FLIGHT = 8;
 
 const HISTORY = 50;
+const LOBBY = 'lobby'; // the room of an address that names none
 const RETRY_MS = 1000;
+
+// The code by which a server closes after a frame over its limit.
+const TOO_BIG = 1009;
 
 // What may be possible a moment later.
 const PASSING = new Set(['rate_limited', 'unavailable']);
@@ -50,6 +54,7 @@ export class Throng extends EventTarget {
   outbox; // {id, room, text, state: 'waiting' | 'sent' | 'failed', doubt, error, number}, oldest first
 
   #url;
+  #path; // the address's room
   #link;
   #wish;
   #token;
@@ -84,9 +89,9 @@ export class Throng extends EventTarget {
     return this.#state;
   }
 
-  /** Connects, at once also while waiting. From then on it comes back by itself. */
+  /** Connects, at once also while waiting; nothing while open. From then on it comes back by itself. */
   connect() {
-    this.#link.open();
+    if (this.#state !== 'open') this.#link.open();
   }
 
   close() {
@@ -96,7 +101,7 @@ export class Throng extends EventTarget {
   join(name) {
     if (!isRoom(name)) throw new ThrongError({ code: 'bad_request', message: `not a name of a room: ${name}` });
     if (this.rooms.has(name)) return;
-    const room = { name, epoch: null, last: null, members: 0, joined: false, target: 0, timer: 0 };
+    const room = { name, epoch: null, last: null, members: 0, joined: false, refused: '', target: 0, timer: 0 };
     this.rooms.set(name, room);
     if (this.#state === 'open') this.#enter(room);
   }
@@ -166,6 +171,7 @@ export class Throng extends EventTarget {
     const url = new URL(this.#url);
     const q = url.searchParams;
     const [first] = this.rooms.values();
+    this.#path = first?.name ?? LOBBY;
     if (first) {
       url.pathname = `${url.pathname.replace(/\/$/, '')}/${first.name}`;
       for (const [key, value] of Object.entries(behind(first))) q.set(key, value);
@@ -181,13 +187,11 @@ export class Throng extends EventTarget {
     this.#become(detail.state, detail);
     if (detail.state === 'connecting') return;
     for (const room of this.rooms.values()) {
-      room.joined = false;
+      Object.assign(room, { joined: false, refused: '' });
       clearTimeout(room.timer);
     }
-    for (const entry of this.outbox) {
-      // It may have arrived or not: it is sent again, under its id.
-      if (entry.state === 'sent') Object.assign(entry, { state: 'waiting', doubt: true });
-    }
+    if (detail.code === TOO_BIG) this.#failLargest();
+    this.outbox.forEach(unsure);
     this.#orphan();
     for (const { reject } of this.#asked.values()) reject(new ThrongError({ code: 'offline', message: 'not connected' }));
     this.#asked.clear();
@@ -199,6 +203,13 @@ export class Throng extends EventTarget {
       if (entry.state === 'waiting' && !this.rooms.has(entry.room)) this.#fail(entry, 'you have left the room');
     }
     this.#flush();
+  }
+
+  /** It was too big for this connection, and would be for each other. */
+  #failLargest() {
+    const size = ({ text }) => new TextEncoder().encode(JSON.stringify(text)).length;
+    const [largest] = this.outbox.filter(({ state }) => state === 'sent').sort((a, b) => size(b) - size(a));
+    if (largest) this.#fail(largest, 'too big for the server');
   }
 
   #fail(entry, error) {
@@ -245,8 +256,8 @@ export class Throng extends EventTarget {
     this.#notBefore = 0;
     this.#become('open');
     this.#emit('me', this.me);
-    // The first room is the address's. What was left while connecting is seen in #joined.
-    for (const room of [...this.rooms.values()].slice(1)) this.#enter(room);
+    // Should the address's room not be wanted any more, that is seen in #joined.
+    for (const room of this.rooms.values()) if (room.name !== this.#path) this.#enter(room);
   }
 
   #named(nick, token) {
@@ -267,7 +278,9 @@ export class Throng extends EventTarget {
   #notEntered(room, error) {
     const again = () => this.#state === 'open' && this.rooms.get(room.name) === room && !room.joined && this.#enter(room);
     if (PASSING.has(error.code)) setTimeout(again, error.retryMs || RETRY_MS);
+    else room.refused = error.message; // on this connection
     this.#emit('refused', { room: room.name, error });
+    this.#flush();
   }
 
   #joined(m) {
@@ -310,6 +323,8 @@ export class Throng extends EventTarget {
     if (!room?.joined || m.to <= room.last) return;
     room.last = m.to;
     this.#emit('gap', m);
+    // Own ones may be among those, and are told by nothing else.
+    this.outbox.filter((entry) => entry.room === m.room).forEach(unsure);
     this.#flush();
   }
 
@@ -319,17 +334,17 @@ export class Throng extends EventTarget {
     room.members = m.members;
     const mine = m.renamed?.find(({ id }) => id === this.me.id);
     if (mine && mine.nick !== this.me.nick) this.#named(mine.nick);
-    this.#emit('presence', { joined: [], left: [], renamed: [], ...m });
+    this.#emit('presence', m);
   }
 
   #refused(m) {
     const entry = this.outbox.find(({ id }) => id === m.id);
     if (!entry) {
-      if (this.#answered(m)) return;
+      // One that was said again may have been heard meanwhile.
+      if (this.#answered(m) || m.code === 'unconfirmed') return;
       const error = new ThrongError(m);
-      // The address's room is the first, and was not asked for by a request.
-      const [first] = this.rooms.values();
-      if (!m.id && m.code === 'unavailable' && first && !first.joined) this.#notEntered(first, error);
+      const room = this.rooms.get(this.#path); // which was not asked for by a request
+      if (!m.id && m.code === 'unavailable' && room && !room.joined) this.#notEntered(room, error);
       else this.#emit('error', error);
       return;
     }
@@ -376,6 +391,10 @@ export class Throng extends EventTarget {
   }
 
   #sayNext() {
+    for (const entry of this.outbox) {
+      const error = this.rooms.get(entry.room)?.refused;
+      if (error && entry.state === 'waiting') this.#fail(entry, error);
+    }
     const oldest = Math.min(this.#sends + 1, ...this.outbox.map(({ number }) => number || Infinity));
     const repeating = new Set(); // rooms
     for (const entry of this.outbox) {
@@ -395,7 +414,7 @@ export class Throng extends EventTarget {
   }
 
   #send(request) {
-    return this.#state === 'open' && this.#link.send(JSON.stringify(request));
+    return this.#state === 'open' && this.#link.send(JSON.stringify(request), request.op !== 'typing');
   }
 
   #emit(type, detail) {
@@ -406,6 +425,11 @@ export class Throng extends EventTarget {
 /** What to ask for on joining: what came after the last message that is known, or the latest. */
 function behind({ epoch, last }) {
   return epoch === null || last === null ? { history: HISTORY } : { epoch, after: last };
+}
+
+/** What was sent may have been heard or not: it is sent again, under its id. */
+function unsure(entry) {
+  if (entry.state === 'sent') Object.assign(entry, { state: 'waiting', doubt: true });
 }
 
 function inMemory() {

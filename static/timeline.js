@@ -28,6 +28,10 @@ export class Timeline {
       fold(last, item);
       return;
     }
+    if (item.refused && last?.refused) {
+      Object.assign(last, item, { dirty: true }); // it was tried again
+      return;
+    }
     this.items.push(item);
     if (this.items.length > MAX_KEPT + SLACK) this.#trim(shown);
   }
@@ -61,8 +65,9 @@ export class Timeline {
     }
     const out = this.items.splice(behind, this.items.length - behind - TAIL);
     const gap = { kind: 'gap', at: null, from: Infinity, to: 0, missed: 0 };
-    for (const { kind, seq, from, to, missed } of out) {
+    for (const { kind, epoch, seq, from, to, missed } of out) {
       if (kind !== 'message' && kind !== 'gap') continue;
+      if (epoch !== gap.epoch) Object.assign(gap, { epoch, from: Infinity, to: 0 }); // the numbers began anew
       gap.from = Math.min(gap.from, kind === 'gap' ? from : seq);
       gap.to = Math.max(gap.to, kind === 'gap' ? to : seq);
       gap.missed += kind === 'gap' ? missed ?? 0 : 1;

@@ -165,3 +165,23 @@ func TestByeInNode(t *testing.T) {
 	n.is(`tests.pass(5000), until(() => chat.state === 'open' && chat.rooms.get('r').joined)`, `true`)
 	n.is(`told('joined').at(-1).anew`, `true`)
 }
+
+// What is too big for a frame fails; what was said before and behind it does not.
+func TestTooBigInNode(t *testing.T) {
+	t.Parallel()
+	n := start(t).node()
+	n.is(`start({ rooms: ['r'] })`, `true`)
+	n.is(`['before', 'x'.repeat(70_000), 'behind'].map((text) => chat.say('r', text).state)`, `["sent", "sent", "sent"]`)
+	n.is(`back(() => chat.outbox.length === 1)`, `true`)
+	n.is(`[chat.outbox[0].state, chat.outbox[0].text.length, heard('r')]`, `["failed", 70000, ["before", "behind"]]`)
+}
+
+// Who names no room beforehand is in no other than those that are joined.
+func TestLaterRoomInNode(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	n, f := w.node(), w.feeder("feeder", "lobby")
+	n.is(`make({ nick: 'ann' }), chat.join('ops'), chat.say('ops', 'hello').state`, `"waiting"`)
+	n.is(`until(() => heard('ops').length === 1)`, `true`)
+	f.hears(" .... ann has left.")
+}

@@ -44,6 +44,22 @@ func TestRefusedMessage(t *testing.T) {
 	ann.wait(`document.getElementById("field").value === "taken back"`)
 }
 
+// A room that is asked for again and again has one line that says so.
+func TestRefusedRoom(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r", onNew(spoiled))
+	eval[any](ann, `window.spoil = (text) => { const { op, room, id } = JSON.parse(text); if (op !== "join" || room !== "s") return text; window.asked = id; return JSON.stringify({ op: "ping" }) }`)
+	eval[any](ann, `location.hash = "#s"`)
+	ann.wait(`window.asked`)
+	for _, words := range []string{"full", "still full"} {
+		eval[any](ann, `tell({ t: "error", id: asked, code: "unavailable", message: "`+words+`", retry_ms: 5000 }), window.asked = null`)
+		ann.wait(`[...document.querySelectorAll(".info .words")].map((e) => e.textContent).join("|") === "You are not in this room: ` + words + `."`)
+		ann.pass(5 * time.Second)
+		ann.wait(`window.asked`)
+	}
+}
+
 // People are told apart by their ids: two may have had the same nickname.
 func TestPeopleAreTheirIDs(t *testing.T) {
 	t.Parallel()
@@ -68,6 +84,13 @@ func TestPeopleAreTheirIDs(t *testing.T) {
 	ann.wait(`document.getElementById("typing").textContent === "Kim is writing…"`)
 	ann.pass(5 * time.Second)
 	ann.wait(`document.getElementById("typing").textContent === ""`)
+	// Who writes here does not in another room.
+	eval[any](ann, `tell({ t: "typing", room: "r", from: { id: "x3", nick: "Kim" } })`)
+	ann.wait(`document.getElementById("typing").textContent === "Kim is writing…"`)
+	if words := eval[string](ann, `location.hash = "#s", tests.until(() => document.querySelector("h1").innerText === "#s").then(() => document.getElementById("typing").textContent)`); words != "" {
+		t.Errorf("in the next room: %s", words)
+	}
+	ann.goTo("r")
 	// In two pages of the list somebody is there once.
 	eval[any](ann, `window.spoil = (text) => { const { id } = JSON.parse(text); window.page = (page ?? 0) + 1; setTimeout(tell, 0, { t: "members", id, room: "r", members: [{ id: "y1", nick: "eva", join: page }, { id: "y" + (page + 1), nick: "eva", join: page + 8 }], more: page < 2, count: 3 }); return JSON.stringify({ op: "ping" }) }; window.page = null`)
 	ann.click("#who")

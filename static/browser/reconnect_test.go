@@ -116,8 +116,18 @@ func TestRestartOfTheServer(t *testing.T) {
 // What the server no longer keeps is said, with a button for what it still has.
 func TestGap(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct{ name, before string }{
+		{"counted", ``},
+		{"not counted", `JSON.parse = ((parse) => (text) => { const m = parse(text); if (m?.t === "gap") m.missed = null; return m })(JSON.parse)`},
+	} {
+		t.Run(c.name, func(t *testing.T) { testGap(t, c.before) })
+	}
+}
+
+func testGap(t *testing.T, before string) {
+	t.Parallel()
 	w := start(t, func(c *room.Config) { c.HistoryCount, c.Window = 100, 4096 })
-	ann, f := w.come("ann", "#r"), w.feeder("feeder", "r")
+	ann, f := w.come("ann", "#r", onNew(before)), w.feeder("feeder", "r")
 	f.count(10)
 	ann.shows("#10")
 	w.proxy.cut(true)
@@ -128,16 +138,22 @@ func TestGap(t *testing.T) {
 	w.proxy.up()
 	ann.connected()
 	ann.shows("end")
-	ann.wait(`/^[\d,]+ messages missed/.test(document.querySelector(".gap")?.innerText)`)
+	ann.wait(`/messages missed/i.test(document.querySelector(".gap")?.innerText)`)
 	shown := eval[int](ann, texts+".length")
 	ann.key("Tab", 0)
-	eval[any](ann, `document.querySelector(".gap .show").click()`)
+	eval[any](ann, `((button) => { button.focus(); button.click() })(document.querySelector(".gap .show"))`)
 	ann.wait(fmt.Sprintf(`/the server no longer has them/.test(document.querySelector(".gap")?.innerText) && %s.length > %d`, texts, shown))
 	numbers := eval[[]string](ann, texts+`.filter((text) => text.startsWith("#"))`)
 	for i, text := range numbers[10:] {
 		if want := fmt.Sprint("#", 1010-len(numbers[10:])+1+i); text != want {
 			t.Fatalf("%s, not %s, of %v", text, want, numbers)
 		}
+	}
+	if focus := eval[string](ann, `document.activeElement.id`); focus != "scroller" {
+		t.Errorf("the button has gone, and the focus to %q", focus)
+	}
+	if before != "" {
+		return
 	}
 	missed := eval[int](ann, `parseInt(document.querySelector(".gap").innerText.replace(",", ""))`)
 	if missed+len(numbers) != 1010 {
@@ -171,4 +187,81 @@ func TestTabsAreOneMember(t *testing.T) {
 	}
 	first.click("#who")
 	first.wait(`document.querySelectorAll(".people li").length === 2 && document.querySelector(".many").innerText === "2 members in #r"`)
+}
+
+// Once a room has begun anew its old numbers mean other messages: those are put
+// neither into an old gap nor before what was said earlier.
+func TestOldNumbers(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann, f := w.come("ann", "#r", onNew(spoiled)), w.feeder("feeder", "r")
+	f.count(499)
+	ann.shows("#499")
+	ann.say("#500")
+	ann.shows("#500")
+	eval[any](ann, `tell({ t: "gap", room: "r", from: 501, to: 550, missed: 50 })`)
+	ann.wait(`document.querySelector(".gap .show")`)
+	w.restart()
+	ann.back(`document.querySelector(".notice.info")?.innerText.includes("begun anew")`)
+	g := w.feeder("feeder", "r")
+	g.n = 500
+	g.count(600)
+	g.hears("feeder: #1100")
+	ann.shows("#1100")
+	eval[any](ann, `window.asked = 0, window.spoil = (text) => { if (text.includes('"op":"history"')) asked++; return text }`)
+	// A scroll event each, instead of waiting for the browser's own.
+	const up = `((s) => { for (let i = 0; i < 20 && !(%s); i++) { s.scrollTop = 0; s.dispatchEvent(new Event("scroll")) } })(document.getElementById("scroller"))`
+	eval[any](ann, fmt.Sprintf(up, `document.querySelector(".gap .show")`))
+	eval[any](ann, `document.querySelector(".gap .show").click()`)
+	ann.wait(`/the server no longer has them/.test(document.querySelector(".gap").innerText)`)
+	g.count(400)
+	ann.click("#pill")
+	ann.shows("#1500")
+	eval[any](ann, fmt.Sprintf(up, `false`))
+	if !eval[bool](ann, texts+`.includes("#201")`) {
+		t.Error("this is not yet the beginning")
+	}
+	if asked := eval[int](ann, `asked`); asked != 0 {
+		t.Errorf("%d pages were asked for", asked)
+	}
+}
+
+// What tabs of one browser remember is what all of them did.
+func TestTabsRemember(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	f, v := w.feeder("feeder", "one"), w.visitor()
+	open := func(path string) *tab {
+		p := v.open(path, onNew(`localStorage.setItem("throng.nick", "ann"); Object.defineProperty(Document.prototype, "hidden", { get: () => false })`))
+		p.connected()
+		return p
+	}
+	var first *tab
+	remembered := func(rooms string) {
+		t.Helper()
+		first.wait(`localStorage.getItem("throng.rooms") === ` + quote(rooms))
+	}
+	reads := func(text string) {
+		t.Helper()
+		f.say(text)
+		first.shows(text)
+		first.pass(time.Second) // the numbers are shown, and kept
+	}
+	first = open("#one")
+	reads("first")
+	second := open("#two")
+	reads("second")
+	first.goTo("three")
+	second.goTo("four")
+	remembered("one two three four")
+	third := open("#three")
+	f.say("ann, not read")
+	third.wait(`document.querySelector('[href="#one"] .count')?.textContent.startsWith("@")`)
+	if count := eval[string](third, `document.querySelector('[href="#one"] .count').textContent`); count != "@1" {
+		t.Errorf("%s are not read", count)
+	}
+	second.click("#leave")
+	third.click("#leave")
+	first.goTo("one")
+	remembered("one two")
 }

@@ -75,7 +75,7 @@ func TestPresenceWithoutNames(t *testing.T) {
 	t.Parallel()
 	n := wired(t, `['r']`)
 	n.is(`wire.says({ t: 'presence', room: 'r', members: 5000 }), told('presence')`,
-		`[{"t": "presence", "room": "r", "members": 5000, "joined": [], "left": [], "renamed": []}]`)
+		`[{"t": "presence", "room": "r", "members": 5000}]`) // without lists: one's own is out of date
 	n.is(`chat.rooms.get('r').members`, `5000`)
 	n.is(`wire.says({ t: 'typing', room: 'r', from: { id: '7', nick: 'ann' } }, { t: 'typing', room: 'r', from: { id: '8', nick: 'ann' } }), told('typing').map(({ from }) => from.id)`, `["8"]`)
 	n.is(`wire.says({ t: 'presence', room: 'r', joined: [], left: [], renamed: [{ id: '8', old: 'ann', nick: 'x' }], members: 2 }), chat.me.nick`, `"ann"`)
@@ -123,4 +123,80 @@ func TestLeavingWithUnsaid(t *testing.T) {
 	n.is(`chat.join('s'), wire.says(joined('s', 8, false, 9)), chat.retry(chat.outbox[0].id), wire.news()`, `["join s"]`)
 	n.is(`[11, 12].forEach((i) => wire.said(i - 10, i - 11, 'm' + i)), wire.news()`, `["say r m19", "say r m20"]`)
 	n.is(`wire.said(3, 2, 'm13'), wire.news()`, `["say s m9"]`)
+}
+
+// Whatever is joined and left while connecting, one comes to be in the rooms that
+// one wants: the server has put one into the address's.
+func TestRoomsWhileConnecting(t *testing.T) {
+	t.Parallel()
+	n := start(t).node()
+	n.is(`tests.stop()`, `null`)
+	for _, c := range []struct{ rooms, change, news string }{
+		{`[]`, `chat.join('ops')`, `["join ops", "leave lobby"]`},
+		{`[]`, `chat.join('lobby')`, `[]`},
+		{`['r', 's']`, `chat.leave('r')`, `["join s", "leave r"]`},
+		{`['r', 's']`, `chat.leave('s')`, `[]`},
+		{`['r']`, `chat.leave('r'), chat.join('s'), chat.join('r')`, `["join s"]`},
+	} {
+		n.is(`make({ rooms: `+c.rooms+`, WebSocket: Wire }), `+c.change+`, wire.greets(joined(new URL(wire.url).pathname.split('/')[2] ?? 'lobby', 0)), wire.news()`, c.news)
+	}
+	// That the address's is not to be had is no matter of the others.
+	n.is(`log.length = 0, make({ rooms: ['r', 's'], WebSocket: Wire }), chat.leave('r'), wire.greets({ t: 'error', code: 'unavailable', message: 'full' }), log.filter(({ type }) => type === 'error' || type === 'refused').map(({ type }) => type)`, `["error"]`)
+}
+
+// Own messages that a gap covers are said again, one by one: the server knows them.
+func TestGapOverOwn(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r', 's']`)
+	n.is(`wire.says(joined('s', 0)), `+says+`('s', 0, 0)`, `["say s m0"]`)
+	n.is(says+`('r', 1, 8).length`, `7`)
+	n.is(`wire.says({ t: 'gap', room: 'r', from: 1, to: 100, missed: 100 }), wire.news()`, `["say r m1"]`)
+	n.is(`chat.outbox.slice(0, 3).map(({ state, doubt }) => [state, doubt])`, `[["sent", false], ["sent", true], ["waiting", true]]`)
+	n.is(`wire.said(3, 2, 'm1'), wire.news()`, `["say r m2"]`)
+	n.is(`wire.says({ t: 'error', id: chat.outbox.find(({ text }) => text === 'm2').id, code: 'unconfirmed' }), wire.news()`, `["say r m3"]`)
+	n.is(`globalThis.id = chat.outbox.find(({ text }) => text === 'm3').id, wire.said(101, 100, 'm3'), [wire.news(), heard('r')]`, `[["say r m4"], ["m3"]]`)
+	// The answer to the second m3 may come when the first is no longer kept.
+	n.is(`wire.says({ t: 'error', id, code: 'unconfirmed' }), told('error').length`, `0`)
+}
+
+// A frame that is too big would be so each time. It is the largest as it was sent.
+func TestTooBig(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(`['x'.repeat(20), '€'.repeat(10)].forEach((text) => chat.say('r', text)), wire.onclose({ code: 1009, reason: '' }), chat.outbox.map(({ state, doubt, error }) => [state, doubt, error])`,
+		`[["waiting", true, ""], ["failed", false, "too big for the server"]]`)
+	n.is(`tests.pass(30000), wire.greets(joined('r', 0, true)), wire.news()`, `["say r xxxxxxxxxxxxxxxxxxxx"]`)
+}
+
+// Who is connected stays so, with what is on the way.
+func TestConnectWhileOpen(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(says+`('r', 1, 1)`, `["say r m1"]`)
+	n.is(`globalThis.before = wire, chat.connect(), [wire === before, chat.state]`, `[true, "open"]`)
+	n.is(`wire.said(1, 0, 'm1'), chat.outbox.length`, `0`)
+}
+
+// That somebody writes may get no answer: silence means nothing then.
+func TestWritingIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(`chat.typing('r'), wire.news()`, `["typing r"]`)
+	n.is(`tests.pass(15000), chat.state`, `"open"`)
+	n.is(`tests.pass(16000), wire.news()`, `["ping"]`)
+	n.is(`tests.pass(15000), chat.state`, `"waiting"`)
+}
+
+// What was to be said in a room that is refused for good fails; the next
+// connection is asked again.
+func TestRoomForbidden(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r', 's']`)
+	n.is(`wire.cut(), wire.greets(joined('r', 0, true)), chat.say('s', 'waits'), wire.sent.splice(0).map(({ op, room, id }) => (globalThis.asked = id, op + room))`, `["joins"]`)
+	n.is(`wire.says({ t: 'error', id: asked, code: 'forbidden', message: 'too many' }), Promise.resolve().then(() => chat.outbox.map(({ text, state, error }) => [text, state, error]))`,
+		`[["waits", "failed", "too many"]]`)
+	n.is(`chat.say('s', 'later').state`, `"failed"`)
+	n.is(`chat.say('r', 'elsewhere').state`, `"sent"`)
+	n.is(`wire.cut(), chat.discard(chat.outbox[1].id), chat.retry(chat.outbox[0].id), wire.greets(joined('r', 0, true)), wire.news().sort()`, `["join s", "say r elsewhere"]`)
+	n.is(`wire.says(joined('s', 0)), wire.news()`, `["say s waits"]`)
 }

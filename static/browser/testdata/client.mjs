@@ -48,7 +48,10 @@ class Wire {
     this.sent.push(JSON.parse(text));
   }
 
-  close() {}
+  // As npm's ws does for a connection that is not open yet; there it ends the process if nobody listens.
+  close() {
+    this.onerror({});
+  }
 
   greets(...rooms) {
     this.onopen();
