@@ -34,6 +34,10 @@ func (l *lane) endReplay(mem *Member) {
 // takes them so slowly that they, or what came after them, are gone is given up on: it had better get what comes.
 func (l *lane) replay(mem *Member, own *view) (writes int) {
 	r, v := l.replays[mem], l.room.history().read()
+	// What has gone from before its cursor may be notices only, which it would not get anyway.
+	if oldest := v.oldest(); mem.cursor < oldest && oldest < r.until && v.ordinalAt(oldest) == mem.seen {
+		mem.cursor = oldest
+	}
 	if mem.cursor < v.oldest() || r.start < own.oldest() {
 		l.endReplay(mem)
 		if mem.cursor >= own.oldest() {
