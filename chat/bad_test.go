@@ -3,8 +3,6 @@ package chat_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -14,11 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
-
-	"throng/chat"
-	"throng/poller"
-	"throng/room"
-	"throng/server"
 )
 
 // wrongs are requests and the codes of their errors.
@@ -260,20 +253,7 @@ func FuzzRequests(f *testing.F) {
 	} {
 		f.Add(op)
 	}
-	kernel, err := poller.System()
-	if err != nil {
-		f.Fatal(err)
-	}
-	rooms := room.Defaults()
-	rooms.Now = kernel.Now
-	ch := chat.New(chat.Config{Rooms: rooms, PresenceLimit: -1}, 1)
-	srv, err := server.New(server.Config{
-		Listen: []string{"127.0.0.1:0"}, Workers: 1, Kernel: kernel, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}, ch, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { srv.Close() })
+	at := fuzzed(f, -1)
 	var rounds atomic.Int64
 	f.Fuzz(func(t *testing.T, request string) {
 		in := fmt.Sprint("r", rounds.Add(1))
@@ -281,7 +261,7 @@ func FuzzRequests(f *testing.F) {
 		if !utf8.ValidString(request) || len(request) > 32<<10 {
 			return
 		}
-		w := &world{T: t, chat: ch, srv: srv, addr: srv.Addrs()[0].String()}
+		w := at(t)
 		bob := w.join("/chat/" + in)
 		ann := w.sit("/chat/" + in + "?history=0")
 		ann.expect("hello")

@@ -66,6 +66,27 @@ func FuzzNick(f *testing.F) {
 	})
 }
 
+// fuzzed starts the server of a fuzz target, and gives each of its runs a way there.
+func fuzzed(f *testing.F, presence int) func(*testing.T) *world {
+	kernel, err := poller.System()
+	if err != nil {
+		f.Fatal(err)
+	}
+	rooms := room.Defaults()
+	rooms.Now = kernel.Now
+	ch := chat.New(chat.Config{Rooms: rooms, PresenceLimit: presence}, 1)
+	srv, err := server.New(server.Config{
+		Listen: []string{"127.0.0.1:0"}, Workers: 1, Kernel: kernel, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}, ch, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { srv.Close() })
+	return func(t *testing.T) *world {
+		return &world{T: t, chat: ch, srv: srv, addr: srv.Addrs()[0].String()}
+	}
+}
+
 // FuzzCommands: whatever ann says is heard by both as it is, or answered to her alone;
 // what she says next comes under the nickname that she has then.
 func FuzzCommands(f *testing.F) {
@@ -75,26 +96,13 @@ func FuzzCommands(f *testing.F) {
 	} {
 		f.Add(line)
 	}
-	kernel, err := poller.System()
-	if err != nil {
-		f.Fatal(err)
-	}
-	rooms := room.Defaults()
-	rooms.Now = kernel.Now
-	ch := chat.New(chat.Config{Rooms: rooms, PresenceLimit: 1000}, 1)
-	srv, err := server.New(server.Config{
-		Listen: []string{"127.0.0.1:0"}, Workers: 1, Kernel: kernel, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}, ch, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { srv.Close() })
+	at := fuzzed(f, 1000)
 	var rounds atomic.Int64
 	f.Fuzz(func(t *testing.T, line string) {
 		if !utf8.ValidString(line) || len(line) > 32<<10 {
 			return
 		}
-		w := &world{T: t, chat: ch, srv: srv, addr: srv.Addrs()[0].String()}
+		w := at(t)
 		n := rounds.Add(1)
 		in, ann := fmt.Sprint("r", n), fmt.Sprint("ann", n)
 		a, b := w.as(ann, in), w.as(fmt.Sprint("bob", n), in)
