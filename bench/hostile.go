@@ -34,7 +34,7 @@ func (c *hostileCommand) Run(ctx context.Context) error {
 	if c.Duration <= 0 || c.Calm <= 0 {
 		return errors.New("--duration and --calm must be positive")
 	}
-	attacks, err := pick(hostile.Attacks(c.Duration), func(a hostile.Attack) string { return a.Name }, c.Attack, "attack")
+	attacks, err := pick(hostile.Attacks(c.Duration), attackName, c.Attack, "attack")
 	if err != nil {
 		return err
 	}
@@ -48,30 +48,46 @@ func (c *hostileCommand) Run(ctx context.Context) error {
 	}
 	defer ground.leave()
 	stage := &hostile.Stage{Start: ground.start, Calm: c.Calm, Log: os.Stderr}
-	var outcomes []*hostile.Outcome
-	var verdicts []string
-	var problem error
-	for i := range attacks {
-		attacks[i].Adapt(ground.help)
-		o, err := stage.Make(ctx, &attacks[i])
-		if err != nil {
-			problem = errors.Join(problem, fmt.Errorf("%s: %w", attacks[i].Name, err))
-			if ctx.Err() != nil {
-				break
-			}
-			continue // what the others show is not to be lost
-		}
-		outcomes, verdicts = append(outcomes, o), append(verdicts, o.Verdict())
-		fmt.Fprintf(os.Stderr, "%s: %s\n", attacks[i].Name, o.Verdict())
-	}
-	if err := errors.Join(hostile.Text(os.Stdout, outcomes), problem); err != nil {
+	outcomes, err := each(ctx, attacks, attackName, func(a *hostile.Attack) (*hostile.Outcome, error) {
+		a.Adapt(ground.help)
+		return stage.Make(ctx, a)
+	})
+	if err := errors.Join(hostile.Text(os.Stdout, outcomes), err); err != nil {
 		return err // and a document is left as it is
 	}
 	content := machine(&ground.environment, ground.pinned) + "\n\n" + hostile.Markdown(outcomes)
 	if err := c.publish(document, hostileBlock, content); err != nil {
 		return err
 	}
-	return worst(verdicts)
+	return worst(verdicts(outcomes))
+}
+
+// each tries all cases, one after the other; the error is of those that could not be tried. Their names are told with what
+// they came to.
+func each[C any, R judged](ctx context.Context, cases []C, name func(C) string, try func(*C) (R, error)) (results []R, problem error) {
+	for i := range cases {
+		r, err := try(&cases[i])
+		switch {
+		case err == nil:
+			results = append(results, r)
+			fmt.Fprintf(os.Stderr, "%s: %s\n", name(cases[i]), r.Verdict())
+		case ctx.Err() != nil:
+			return results, errors.Join(problem, fmt.Errorf("%s: %w", name(cases[i]), err))
+		default: // what the others show is not to be lost
+			problem = errors.Join(problem, fmt.Errorf("%s: %w", name(cases[i]), err))
+		}
+	}
+	return results, problem
+}
+
+// judged is what a case came to.
+type judged interface{ Verdict() string }
+
+func verdicts[R judged](results []R) (all []string) {
+	for _, r := range results {
+		all = append(all, r.Verdict())
+	}
+	return all
 }
 
 type faultsCommand struct {
@@ -86,7 +102,7 @@ func (c *faultsCommand) Run(ctx context.Context) error {
 	if environ := os.Getenv(crew.Environ); environ != "" {
 		return hostile.Work(environ)
 	}
-	faults, err := pick(hostile.Faults, func(f hostile.Fault) string { return f.Name }, c.Fault, "fault")
+	faults, err := pick(hostile.Faults, faultName, c.Fault, "fault")
 	if err != nil {
 		return err
 	}
@@ -100,30 +116,20 @@ func (c *faultsCommand) Run(ctx context.Context) error {
 	}
 	defer ground.leave()
 	stage := &hostile.Stage{Start: ground.start, Log: os.Stderr}
-	var trials []*hostile.Trial
-	var verdicts []string
-	var problem error
-	for i := range faults {
-		t, err := stage.Try(ctx, &faults[i])
-		if err != nil {
-			problem = errors.Join(problem, fmt.Errorf("%s: %w", faults[i].Name, err))
-			if ctx.Err() != nil {
-				break
-			}
-			continue // what the others show is not to be lost
-		}
-		trials, verdicts = append(trials, t), append(verdicts, t.Verdict())
-		fmt.Fprintf(os.Stderr, "%s: %s\n", faults[i].Name, t.Verdict())
-	}
-	if err := errors.Join(hostile.FaultsText(os.Stdout, trials), problem); err != nil {
+	trials, err := each(ctx, faults, faultName, func(f *hostile.Fault) (*hostile.Trial, error) { return stage.Try(ctx, f) })
+	if err := errors.Join(hostile.FaultsText(os.Stdout, trials), err); err != nil {
 		return err // and a document is left as it is
 	}
 	content := machine(&ground.environment, ground.pinned) + "\n\n" + hostile.FaultsMarkdown(trials)
 	if err := c.publish(document, faultsBlock, content); err != nil {
 		return err
 	}
-	return worst(verdicts)
+	return worst(verdicts(trials))
 }
+
+func attackName(a hostile.Attack) string { return a.Name }
+
+func faultName(f hostile.Fault) string { return f.Name }
 
 // attackNames are all of them.
 func attackNames() []string {
