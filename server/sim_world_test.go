@@ -122,7 +122,8 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	}
 	w.messageBytes, w.window = pick(rng, 200, 2000, 20_000, 64<<10), pick(rng, 1<<10, 8<<10, 64<<10, 1<<20)
 	if w.large {
-		w.messageBytes = min(w.messageBytes, 2000)
+		// A window full of notices, without a message, could be missed without a word.
+		w.messageBytes, w.window = min(w.messageBytes, 2000), max(w.window, 64<<10)
 	}
 	faults.Overlap = pick(rng, 0, 100, 400)
 	w.kernel = sim.New(sim.Config{
