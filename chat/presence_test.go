@@ -36,6 +36,30 @@ func (p *person) until(room, text string) (news []fields) {
 	return news
 }
 
+// The rooms of somebody who is renamed hear of it in the order of their names: nothing that the server does is left to chance.
+func TestRenameIsToldInOrder(t *testing.T) {
+	w := start(t, freeze)
+	ann, _, _ := w.seated("ann", "own")
+	bob, _, _ := w.seated("bob", "bobs")
+	var rooms, told []string
+	for i := range 8 {
+		rooms = append(rooms, fmt.Sprint("r", i))
+		ann.walk("join", rooms[i])
+		bob.walk("join", rooms[i])
+	}
+	w.pass(time.Second)
+	bob.until("bobs", "what came before")
+	ann.say(`{"op":"nick","nick":"anna"}`)
+	ann.until("own", "renamed")
+	w.pass(time.Second)
+	for _, o := range bob.until("bobs", "end") {
+		told = append(told, o["room"].(string))
+	}
+	if !slices.Equal(told, rooms) {
+		t.Errorf("%v were told in this order", told)
+	}
+}
+
 // However many come and go, a room is told twice a second at most, and within two ticks of that.
 func TestPresenceTwiceASecond(t *testing.T) {
 	const step, steps = 50 * time.Millisecond, 80

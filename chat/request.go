@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -231,7 +233,7 @@ func (s *seat) rename(q *request) (taken bool) {
 	s.send(b)
 	if now != old {
 		s.who.renamed(clock)
-		for name := range s.who.stays {
+		for _, name := range slices.Sorted(maps.Keys(s.who.stays)) { // who is in several of them hears of it in the same order each time
 			ch.rooms.With(name, func(r *room.Room) { ch.renamed(r, s.desk(), s.who.id, old, now) })
 		}
 	}

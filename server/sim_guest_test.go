@@ -23,6 +23,9 @@ const (
 	simOver                   // nothing comes any more
 )
 
+// simUnchecked is how many lines somebody keeps until they are held against what the witness has heard.
+const simUnchecked = 64
+
 // simGuest is one connection of somebody who chats at random: a state machine that does one small thing at a time.
 type simGuest struct {
 	w       *simWorld
@@ -36,6 +39,7 @@ type simGuest struct {
 	// Character.
 	greedy  bool // reads all the time
 	mute    bool // does not answer pings
+	listens bool // says nothing to its room
 	deflate bool // has negotiated compression
 	status  int  // what its request is to be answered with
 
@@ -227,6 +231,9 @@ func (g *simGuest) line(text string) error {
 		return g.stream.room.hear(text)
 	}
 	g.stream.waiting = append(g.stream.waiting, simHeard{text: text})
+	if len(g.stream.waiting)%simUnchecked == 0 {
+		return g.stream.check(g.w.sentAt, false)
+	}
 	return nil
 }
 
@@ -388,6 +395,9 @@ func (g *simGuest) ask(command, prefix string, optional bool) {
 
 // say says the next message, perhaps a long one, perhaps in fragments.
 func (g *simGuest) say() {
+	if g.listens {
+		return
+	}
 	rng := g.w.rng
 	text := fmt.Sprintf("g%d-%d", g.id, len(g.ends)+1)
 	if rng.IntN(12) == 0 {

@@ -185,6 +185,7 @@ type simStream struct {
 	history int  // lines asked for
 	floor   int  // the room's lines when it asked to join
 	since   int  // the step at which it knew that it had joined
+	final   bool // nothing more comes of what was said so far
 }
 
 // simHeard is a line, or a gap of that many messages. An early gap came when the room had not said enough for members to lose any
@@ -206,6 +207,7 @@ func (s *simStream) missed(n int, early bool) {
 
 // check goes through what was heard. sent says at which step a message was sent; final asks that nothing is left.
 func (s *simStream) check(sent func(by, n int) int, final bool) error {
+	s.final = final
 	for len(s.waiting) > 0 {
 		done, err := s.one(sent)
 		if err != nil {
@@ -276,17 +278,54 @@ func (s *simStream) one(sent func(by, n int) int) (done bool, err error) {
 
 // live ends a replay, in which notices are passed over: from here on they are not.
 func (s *simStream) live(text string) (bool, error) {
-	for at := s.at; at < len(s.room.lines) && (at == s.at || s.room.lines[at-1].by < 0); at++ {
-		if s.room.lines[at].text == text {
+	end := min(s.nextMessage(s.at)+1, len(s.room.lines))
+	if at, sure := s.find(s.waiting, s.at, end, end < len(s.room.lines)); at >= 0 {
+		if sure {
 			s.advance(at)
 			s.replay = false
-			return true, nil
 		}
+		return sure, nil
 	}
 	if s.nextMessage(s.at) < len(s.room.lines) {
 		return false, fmt.Errorf("heard %q after line %d, which is not what comes next", text, s.at-1)
 	}
 	return false, nil
+}
+
+// find looks where waiting goes on, between two positions: the same notice may stand there twice, and what was heard after it tells. It
+// is sure once that is a message or another gap, or if all that was said there is known and no other place is left; -1: nowhere.
+func (s *simStream) find(waiting []simHeard, from, end int, known bool) (at int, sure bool) {
+	at = -1
+	for p := end - 1; p >= from; p-- {
+		fits, last := s.follows(waiting, p)
+		switch {
+		case !fits:
+		case last:
+			return p, true
+		case at < 0:
+			at, sure = p, known
+		default:
+			sure = false
+		}
+	}
+	return at, sure || s.final
+}
+
+// follows says whether waiting can begin at a position, and whether there is no doubt about it.
+func (s *simStream) follows(waiting []simHeard, at int) (fits, last bool) {
+	for i, h := range waiting {
+		switch {
+		case h.gap > 0:
+			return true, true
+		case at+i == len(s.room.lines):
+			return !s.final, false
+		case s.room.lines[at+i].text != h.text:
+			return false, false
+		case s.room.lines[at+i].by >= 0:
+			return true, true
+		}
+	}
+	return !s.final || at+len(waiting) == len(s.room.lines), false
 }
 
 // advance goes behind the line at a position.
@@ -356,13 +395,21 @@ func (s *simStream) jump(h simHeard, text string) (bool, error) {
 		return false, fmt.Errorf("missed %d messages after line %d, and not of its history", h.gap, s.at-1)
 	}
 	from := s.room.messages(s.at)
-	for at := s.at; at < len(s.room.lines) && s.room.messages(at) <= from+h.gap; at++ {
-		if s.room.messages(at) == from+h.gap && s.room.lines[at].text == text && (at >= s.floor || !h.early) {
+	first := s.at
+	for first < len(s.room.lines) && (s.room.messages(first) < from+h.gap || h.early && first < s.floor) {
+		first++
+	}
+	end := first
+	for end < len(s.room.lines) && s.room.messages(end) == from+h.gap {
+		end++
+	}
+	if at, sure := s.find(s.waiting[1:], first, end, end < len(s.room.lines)); at >= 0 {
+		if sure {
 			s.waiting = s.waiting[1:]
 			s.advance(at)
 			s.replay = false
-			return true, nil
 		}
+		return sure, nil
 	}
 	if s.room.messages(len(s.room.lines)) > from+h.gap {
 		return false, fmt.Errorf("a gap of %d messages after line %d, but then %q", h.gap, s.at-1, text)

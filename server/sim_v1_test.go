@@ -64,11 +64,29 @@ func (c *simCode) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// parse reads a text of throng.v1. What goes to a whole room is read once.
+func (w *simWorld) parse(text string) (m simObject, err error) {
+	m, known := w.parsed[text]
+	if known {
+		return m, nil
+	}
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return m, fmt.Errorf("heard %q: %w", text, err)
+	}
+	if len(w.parsed) == 512 {
+		clear(w.parsed)
+	}
+	if len(text) < 1000 && (m.T == "msg" || m.T == "presence") {
+		w.parsed[text] = m
+	}
+	return m, nil
+}
+
 // object takes a text of throng.v1.
 func (p *simPerson) object(text string) error {
-	var m simObject
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		return fmt.Errorf("heard %q: %w", text, err)
+	m, err := p.g.w.parse(text)
+	if err != nil {
+		return err
 	}
 	pl := p.places[0]
 	if i := slices.IndexFunc(p.places, func(pl *simPlace) bool { return pl.room.name == m.Room }); i >= 0 {
@@ -89,7 +107,7 @@ func (p *simPerson) object(text string) error {
 	if err := p.g.told(m.T + " " + m.ID + " " + m.Room); err != nil {
 		return err
 	}
-	err := p.answer(pl, &m)
+	err = p.answer(pl, &m)
 	p.seen = max(p.seen, p.g.answered) // behind hello, which asks how long ago that was
 	return err
 }
@@ -238,7 +256,7 @@ func (p *simPerson) mistake(pl *simPlace) {
 func (p *simPerson) say(pl *simPlace) {
 	w := p.g.w
 	first := slices.IndexFunc(p.said, func(s *simWord) bool { return !s.heard })
-	if !pl.in || pl.leaving || first >= 0 && len(p.said)-first >= simRemembered {
+	if p.g.listens || !pl.in || pl.leaving || first >= 0 && len(p.said)-first >= simRemembered {
 		return
 	}
 	if first < 0 && len(p.said) > simRemembered {

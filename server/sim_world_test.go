@@ -26,6 +26,10 @@ const (
 	simWild    = "wild" // the room without a witness: it comes and goes
 	simNicks   = 24     // nicknames that guests fight for
 	simLinger  = 2 * time.Second
+
+	// simListeners is how many there are to somebody who talks, in a large crowd: everybody hears what everybody says, so that
+	// those who check what they hear would have work that grows with the square of the crowd.
+	simListeners = 16
 )
 
 // simWorld is a chat server on a simulated kernel, and those who use it.
@@ -48,9 +52,10 @@ type simWorld struct {
 	ended     []*simGuest // that were closed properly, and have heard everything
 	byID      []*simGuest
 	persons   []*simPerson
-	strangers bool       // a token may have been refused: some who speak throng.v1 have drawn nicknames
-	steps     int        // of the wall clock
-	calls     chan error // what runs beside: New, then Shutdown
+	parsed    map[string]simObject // what was said in throng.v1 lately
+	strangers bool                 // a token may have been refused: some who speak throng.v1 have drawn nicknames
+	steps     int                  // of the wall clock
+	calls     chan error           // what runs beside: New, then Shutdown
 	draining  bool
 	drained   time.Duration // since when
 	leapt     time.Duration // when the process last went on after having been stopped
@@ -61,6 +66,7 @@ type simWorld struct {
 	crowd        int
 	compress     bool // some negotiate permessage-deflate
 	packed       bool // in one room, on one worker
+	large        bool // thousands: one in simListeners talks, and nobody at length
 	messageBytes int
 	announce     bool
 	closeSlow    bool // whoever misses something is closed
@@ -88,7 +94,7 @@ func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))]
 // newSimWorld draws a world.
 func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	rng := rand.New(rand.NewPCG(seed, 0x776f726c64))
-	w := &simWorld{rng: rng, trace: trace, buf: make([]byte, 32<<10), calls: make(chan error, 1), reached: map[string]uint64{}}
+	w := &simWorld{rng: rng, trace: trace, buf: make([]byte, 32<<10), calls: make(chan error, 1), reached: map[string]uint64{}, parsed: map[string]simObject{}}
 	w.crowd = 2 + rng.IntN(20)
 	switch rng.IntN(30) {
 	case 0:
@@ -97,7 +103,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		w.crowd, w.packed = 60+rng.IntN(60), true
 	}
 	if seed%500 == 499 {
-		w.crowd = 2000
+		w.crowd, w.large = 2000, true
 	}
 	level := pick(rng, 0, 8, 8, 60)
 	rate := func() int {
@@ -115,6 +121,10 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		faults.Slow = 600 // so that a pass takes several turns
 	}
 	w.messageBytes, w.window = pick(rng, 200, 2000, 20_000, 64<<10), pick(rng, 1<<10, 8<<10, 64<<10, 1<<20)
+	if w.large {
+		// A window full of notices, without a message, could be missed without a word.
+		w.messageBytes, w.window = min(w.messageBytes, 2000), max(w.window, 64<<10)
+	}
 	faults.Overlap = pick(rng, 0, 100, 400)
 	w.kernel = sim.New(sim.Config{
 		Seed: seed, Faults: faults, Trace: trace, Files: pick(rng, 0, 0, 0, w.crowd+24),
@@ -148,7 +158,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	}
 	for i := range rooms {
 		r := newSimRoom(fmt.Sprint("room-", i))
-		r.quiet = w.presence < 1000 || w.crowd >= 300 // beyond the limit nobody is told, and who is away counts, too
+		r.quiet = w.presence < 1000 || w.large // beyond the limit nobody is told, and who is away counts, too
 		w.rooms = append(w.rooms, r)
 	}
 	return w
