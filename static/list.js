@@ -77,7 +77,8 @@ export class MessageList extends EventTarget {
 
   show(timeline) {
     this.#timeline = timeline;
-    this.#log.setAttribute('aria-live', 'off'); // what one comes to is no news
+    this.#log.ariaLive = 'off'; // what one comes to is no news
+    this.#second = second();
     this.#inSecond = MAX_SPOKEN_PER_SECOND + 1;
     this.#toEnd(true);
   }
@@ -135,17 +136,15 @@ export class MessageList extends EventTarget {
   }
 
   /** Politeness has a limit: a busy room would keep a screen reader talking for ever. */
-  speak(count) {
-    const second = Math.floor(performance.now() / 1000);
-    if (second !== this.#second) {
-      if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) this.#log.setAttribute('aria-live', 'polite');
-      this.#second = second;
-      this.#inSecond = 0;
-    }
-    this.#inSecond += count;
-    if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) return;
-    this.#log.setAttribute('aria-live', 'off');
-    this.#unspoken += count;
+  speak() {
+    const passed = second() - this.#second;
+    if (passed > 1 || (passed === 1 && this.#inSecond <= MAX_SPOKEN_PER_SECOND)) this.#log.ariaLive = 'polite';
+    if (passed > 0) this.#inSecond = 0;
+    this.#second += passed;
+    this.#inSecond++;
+    if (this.#inSecond > MAX_SPOKEN_PER_SECOND) this.#log.ariaLive = 'off';
+    if (this.#log.ariaLive === 'polite') return;
+    this.#unspoken++;
     this.#summaryTimer ||= setTimeout(() => this.#summarise(), SUMMARY_MS);
   }
 
@@ -329,4 +328,8 @@ export class MessageList extends EventTarget {
     this.#pill.classList.toggle('counting', count > 0);
     this.#pill.querySelector('.count').textContent = count > 0 ? `${count.toLocaleString()} new` : 'Latest';
   }
+}
+
+function second() {
+  return Math.floor(performance.now() / 1000);
 }

@@ -145,7 +145,7 @@ function received({ room: name, ...m }) {
   if (fresh !== room.fresh && room === rooms.current && fresh) list.refresh(fresh); // its line has gone
   add(room, item);
   if (room === rooms.current) {
-    if (!item.late) list.speak(1);
+    if (!item.late) list.speak();
     if (typing.delete(m.from.id)) showTyping();
   }
   if (item.mention && !item.late) notify(room, item);
@@ -397,7 +397,7 @@ setUpWindow();
 setUpViews();
 setUpChat();
 showMe();
-const saved = prefs.rooms.get();
+const saved = [...prefs.rooms.get(), ...chat.outbox.map(({ room }) => room)];
 for (const name of saved) rooms.add(name);
 follow(); // the room of the address is the first to be joined
 for (const name of saved) chat.join(name);

@@ -146,9 +146,14 @@ func TestRoles(t *testing.T) {
 	// In a busy room the log falls silent, and a count is told instead.
 	f := w.feeder("feeder", "r")
 	f.count(300)
+	ann.shows("#300")
 	ann.wait(`document.getElementById("log").ariaLive === "off"`)
 	ann.pass(10 * time.Second)
 	ann.wait(`/\d+ new messages/.test(document.getElementById("announcer").textContent)`)
+	// Once it is quiet again it speaks.
+	f.say("quiet")
+	ann.shows("quiet")
+	ann.wait(`document.getElementById("log").ariaLive === "polite"`)
 }
 
 func TestKeyboardOnly(t *testing.T) {
@@ -257,7 +262,7 @@ func TestLowAndLarge(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	ann := w.come("ann", "#r", size(740, 360))
-	if height := eval[float64](ann, `document.getElementById("scroller").clientHeight`); height < 230 {
+	if height := eval[float64](ann, `document.getElementById("scroller").clientHeight`); height < 220 {
 		t.Errorf("%.0f of 360 px are the messages'", height)
 	}
 	ann.click("#me")
@@ -266,6 +271,16 @@ func TestLowAndLarge(t *testing.T) {
 		t.Error("the dialog has to be scrolled")
 	}
 	ann.key("Escape", 0)
+	// That somebody writes moves nothing, and stands at the end of its line.
+	const place = `JSON.stringify(document.getElementById("composer").getBoundingClientRect())`
+	before := eval[string](ann, place)
+	eval[any](ann, `document.getElementById("typing").textContent = "somebody is writing…"`)
+	if after := eval[string](ann, place); after != before {
+		t.Errorf("the field moves from %s to %s", before, after)
+	}
+	if gap := eval[float64](ann, `(({ right }, { right: end }) => end - right)(document.getElementById("typing").getBoundingClientRect(), document.querySelector(".under").getBoundingClientRect())`); gap > 16.5 {
+		t.Errorf("%.0f px from the end", gap)
+	}
 	eval[any](ann, `document.documentElement.style.fontSize = "32px"`)
 	ann.wait(`document.querySelector(".send svg").getBoundingClientRect().width === 40`)
 }

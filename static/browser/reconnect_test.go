@@ -322,3 +322,13 @@ func TestForgotten(t *testing.T) {
 	w.proxy.up()
 	ann.back(`[...document.querySelectorAll(".info .words")].map((e) => e.textContent).join("|").startsWith("The server no longer knows you: to others you are somebody new.|This room has begun anew")`)
 }
+
+// What waits is sent though another tab has left its room meanwhile.
+func TestOutboxBringsItsRoom(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	f := w.feeder("feeder", "s")
+	ann := w.come("ann", "#r", onNew(`sessionStorage.setItem("throng.outbox", '[{"id":"x-1","room":"s","text":"waited","state":"waiting","doubt":false,"error":"","number":0}]')`))
+	f.hears("ann: waited")
+	ann.wait(`document.querySelector('[href="#s"]')`)
+}
