@@ -280,6 +280,8 @@ function follow() {
   }
   if ($('side').matches(':popover-open')) $('side').hidePopover();
   if (name !== rooms.current?.name) enter(name);
+  // Where there is no real keyboard, focus would cover half the page with one.
+  if (!matchMedia('(pointer: coarse)').matches) composer.focus();
 }
 
 function openRoom(problem = '') {
@@ -402,5 +404,3 @@ for (const name of saved) rooms.add(name);
 follow(); // the room of the address is the first to be joined
 for (const name of saved) chat.join(name);
 chat.connect();
-// Where there is no real keyboard, focus would cover half the page with one.
-if (matchMedia('(pointer: fine)').matches) composer.focus();

@@ -251,8 +251,10 @@ export class Throng extends EventTarget {
   }
 
   #hello({ me, token, limits }) {
-    // Somebody new, and so is another tab since this one has asked: it is one person.
+    // Somebody new, and so is another tab since this one has asked: it is one person. The second
+    // one goes before the others hear of it.
     if (me.id !== this.me?.id && (this.#token.get() ?? this.#shown) !== this.#shown) {
+      this.#link.send(JSON.stringify({ op: 'leave', room: this.#path }));
       this.#link.open();
       return;
     }

@@ -33,8 +33,12 @@ func TestRoomsCountWhatIsUnread(t *testing.T) {
 	f.say("announce")
 	ann.wait(`document.querySelector('[href="#two"] .count')?.textContent === "@3"`)
 	ann.wait(`document.title === "(3) #one · Throng"`)
-	ann.goTo("two")
+	ann.click(`[href="#two"]`)
+	ann.connected()
 	ann.shows("announce")
+	if focus := eval[string](ann, `document.activeElement.id`); focus != "field" {
+		t.Errorf("in another room one cannot write at once: the focus is on %q", focus)
+	}
 	ann.wait(`document.title === "#two · Throng" && !document.querySelector('[href="#two"] .count')`)
 	if above := eval[string](ann, `document.querySelector(".line.fresh").closest("li").querySelector(".text").textContent`); above != "first" {
 		t.Errorf("the line of what is new is above %q", above)

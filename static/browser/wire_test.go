@@ -208,7 +208,7 @@ func TestTabsTakenForTwo(t *testing.T) {
 	n := start(t).node()
 	n.is(`globalThis.kept = { get: () => kept.token, set(token) { kept.token = token; }, token: 'old' }, globalThis.hello = (id, token) => wire.says({ t: 'hello', me: { id, nick: id }, token, limits: {} }), globalThis.shown = () => new URL(wire.url).searchParams.get('token'), true`, `true`)
 	n.is(`tests.stop(), make({ rooms: ['r'], token: kept, WebSocket: Wire }), wire.onopen(), hello('7', 'seven'), [shown(), kept.token]`, `["old", "seven"]`)
-	n.is(`wire.cut(), wire.onopen(), kept.token = 'of another tab', hello('9', 'nine'), [shown(), kept.token, chat.state, chat.me.id]`, `["of another tab", "of another tab", "connecting", "7"]`)
+	n.is(`wire.cut(), wire.onopen(), kept.token = 'of another tab', globalThis.second = wire, hello('9', 'nine'), [second.news(), shown(), kept.token, chat.state, chat.me.id]`, `[["leave r"], "of another tab", "of another tab", "connecting", "7"]`)
 	n.is(`wire.onopen(), hello('8', 'eight'), [kept.token, chat.state, chat.me.id]`, `["eight", "open", "8"]`)
 	// Who stays the same person takes no notice: each connection has a token of its own.
 	n.is(`wire.cut(), wire.onopen(), kept.token = 'of another tab', hello('8', 'more'), [kept.token, chat.state]`, `["more", "open"]`)
