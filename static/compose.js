@@ -24,7 +24,7 @@ export class Composer extends EventTarget {
   #limit = 4096; // bytes of a message, until the server has said
   #said = []; // what was said in this room, oldest first
   #recalled = 0; // how far back Up has gone
-  #typedAt = 0;
+  #typedAt = -TYPING_MS;
 
   /**
    * say takes the text and answers 'ok' or why not. Events: 'draft', what is in the field has
@@ -48,7 +48,8 @@ export class Composer extends EventTarget {
   }
 
   set limit(bytes) {
-    this.#limit = bytes || this.#limit;
+    if (!bytes || bytes === this.#limit) return;
+    this.#limit = bytes;
     this.#changed();
   }
 
@@ -97,6 +98,7 @@ export class Composer extends EventTarget {
     const answer = this.#left(text) < 0 ? 'long' : this.#say(text);
     if (answer === 'ok') {
       this.#field.value = '';
+      this.#typedAt = -TYPING_MS; // the next one is told of at once
       this.#said.push(text);
       if (this.#said.length > MAX_SAID) this.#said.shift();
       this.dispatchEvent(new Event('draft'));
@@ -127,7 +129,7 @@ export class Composer extends EventTarget {
     this.#form.classList.toggle('filled', this.text.trim() !== '');
     this.complain('');
     const left = this.#left(this.text.trimEnd());
-    this.#counter.textContent = left < WARN_BYTES ? left.toLocaleString() : '';
+    this.#counter.textContent = left < 0 ? `${(-left).toLocaleString()} too many` : left < WARN_BYTES ? `${left.toLocaleString()} left` : '';
     this.#counter.classList.toggle('over', left < 0);
   }
 }

@@ -10,7 +10,7 @@
  * before is the item above, where there is one.
  */
 
-import { dayOf, hue, initials, isEmoji, make, plural, rich, several, timeOf } from './text.js';
+import { dayOf, hue, initials, isEmoji, make, plural, rich, several, timeOf, today } from './text.js';
 
 // Messages of one member stand together when no more than this is between them.
 const GROUP_MS = 5 * 60_000;
@@ -22,16 +22,12 @@ const LONG_LINES = 24;
 /** The element for an item, with what has to stand above it: the day, the line of new messages. */
 export function render(item, before) {
   const row = make('li');
-  const day = item.at && (!before || (before.at && !sameDay(item.at, before.at)));
+  const day = item.at && (!before || (before.at && today(item.at) !== today(before.at)));
   if (day) row.append(line('day', dayOf(item.at)));
   if (item.fresh) row.append(line('fresh', 'New messages'));
   const more = !day && !item.fresh && continues(item, before);
   row.append(item.kind === 'message' ? message(item, more) : item.kind === 'gap' ? gap(item) : notice(item));
   return row;
-}
-
-function sameDay(a, b) {
-  return a.getDate() === b.getDate() && Math.abs(a - b) < 86_400_000;
 }
 
 function continues(item, before) {

@@ -10,7 +10,7 @@
  */
 
 import { render } from './items.js';
-import { make, plural } from './text.js';
+import { make, plural, today } from './text.js';
 
 const MAX_SHOWN = 300;
 const PAGE = 100;
@@ -39,6 +39,7 @@ export class MessageList extends EventTarget {
   #announcer;
 
   #timeline = null;
+  #day = 0; // whose lines are called Today and Yesterday
   #start = 0; // the window: places in the timeline
   #end = 0;
   #frame = 0;
@@ -76,7 +77,8 @@ export class MessageList extends EventTarget {
 
   show(timeline) {
     this.#timeline = timeline;
-    this.#log.setAttribute('aria-live', 'off'); // what one comes to is no news
+    this.#log.ariaLive = 'off'; // what one comes to is no news
+    this.#second = second();
     this.#inSecond = MAX_SPOKEN_PER_SECOND + 1;
     this.#toEnd(true);
   }
@@ -134,17 +136,15 @@ export class MessageList extends EventTarget {
   }
 
   /** Politeness has a limit: a busy room would keep a screen reader talking for ever. */
-  speak(count) {
-    const second = Math.floor(performance.now() / 1000);
-    if (second !== this.#second) {
-      if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) this.#log.setAttribute('aria-live', 'polite');
-      this.#second = second;
-      this.#inSecond = 0;
-    }
-    this.#inSecond += count;
-    if (this.#inSecond <= MAX_SPOKEN_PER_SECOND) return;
-    this.#log.setAttribute('aria-live', 'off');
-    this.#unspoken += count;
+  speak() {
+    const passed = second() - this.#second;
+    if (passed > 1 || (passed === 1 && this.#inSecond <= MAX_SPOKEN_PER_SECOND)) this.#log.ariaLive = 'polite';
+    if (passed > 0) this.#inSecond = 0;
+    this.#second += passed;
+    this.#inSecond++;
+    if (this.#inSecond > MAX_SPOKEN_PER_SECOND) this.#log.ariaLive = 'off';
+    if (this.#log.ariaLive === 'polite') return;
+    this.#unspoken++;
     this.#summaryTimer ||= setTimeout(() => this.#summarise(), SUMMARY_MS);
   }
 
@@ -161,6 +161,7 @@ export class MessageList extends EventTarget {
       this.changed();
       return;
     }
+    if (this.#day !== today()) this.rebuild();
     if (this.#following && began >= this.#holdUntil) this.#follow();
     else this.#pageIfNear();
     this.#showPill();
@@ -190,6 +191,7 @@ export class MessageList extends EventTarget {
   }
 
   #fill(start, end) {
+    this.#day = today();
     this.#start = start;
     this.#end = start;
     this.#list.replaceChildren();
@@ -316,15 +318,18 @@ export class MessageList extends EventTarget {
   }
 
   #showPill() {
-    let count = 0;
+    const { base, items } = this.#timeline;
     if (this.#following) this.#seen = this.#timeline.at(this.#end - 1);
-    for (let place = this.#timeline.end - 1; place >= this.#end; place--) {
-      const item = this.#timeline.at(place);
-      if (this.#following || item === this.#seen) break;
-      count += item.kind === 'message' && !item.own ? 1 : item.missed ?? 0;
-    }
+    // It is gone when what was not looked at was too much to be kept.
+    const seen = items.indexOf(this.#seen);
+    const unseen = this.#following ? [] : items.slice(seen < 0 ? this.#end - base : seen + 1);
+    const count = unseen.reduce((sum, { kind, own, missed }) => sum + (kind === 'message' && !own ? 1 : missed ?? 0), 0);
     this.#pill.hidden = this.#following;
     this.#pill.classList.toggle('counting', count > 0);
     this.#pill.querySelector('.count').textContent = count > 0 ? `${count.toLocaleString()} new` : 'Latest';
   }
+}
+
+function second() {
+  return Math.floor(performance.now() / 1000);
 }

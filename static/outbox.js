@@ -10,6 +10,7 @@ export class OutboxView extends EventTarget {
   #list;
   #chat;
   #room = '';
+  #shown = '';
   #frame = 0;
 
   /** Events: 'changed', after the size on the screen may have changed; 'discard', detail is the entry. */
@@ -30,7 +31,10 @@ export class OutboxView extends EventTarget {
 
   #render() {
     const entries = this.#chat.outbox.filter(({ room }) => room === this.#room);
-    if (entries.length === 0 && this.#list.hidden) return;
+    // Whoever is about to press a button, or has the focus on one, keeps it while nothing changes.
+    const shown = JSON.stringify(entries);
+    if (shown === this.#shown) return;
+    this.#shown = shown;
     const focused = this.#list.contains(document.activeElement);
     this.#list.replaceChildren(...entries.map((entry) => this.#entry(entry)));
     this.#list.hidden = entries.length === 0;

@@ -140,10 +140,12 @@ function received({ room: name, ...m }) {
   const room = rooms.get(name);
   if (!room) return;
   const item = itemOf(room, m, m.seq <= room.known);
+  const { fresh } = room;
   rooms.note(room, item, looking(room));
+  if (fresh !== room.fresh && room === rooms.current && fresh) list.refresh(fresh); // its line has gone
   add(room, item);
   if (room === rooms.current) {
-    if (!item.late) list.speak(1);
+    if (!item.late) list.speak();
     if (typing.delete(m.from.id)) showTyping();
   }
   if (item.mention && !item.late) notify(room, item);
@@ -241,7 +243,7 @@ function showMe() {
 }
 
 function showTyping() {
-  const now = Date.now();
+  const now = performance.now();
   for (const [id, { at }] of typing) if (now - at >= TYPING_MS) typing.delete(id);
   const names = [...typing.values()].map(({ nick }) => nick);
   $('typing').textContent = names.length === 0 ? '' : names.length === 1 ? `${names[0]} is writing…` : `${plural(names.length, 'member')} are writing…`;
@@ -278,6 +280,8 @@ function follow() {
   }
   if ($('side').matches(':popover-open')) $('side').hidePopover();
   if (name !== rooms.current?.name) enter(name);
+  // Where there is no real keyboard, focus would cover half the page with one.
+  if (!matchMedia('(pointer: coarse)').matches) composer.focus();
 }
 
 function openRoom(problem = '') {
@@ -325,8 +329,9 @@ function setUpDialogs() {
   $('leave').addEventListener('click', leave);
   for (const dialog of document.querySelectorAll('dialog')) {
     dialog.querySelector('.cancel').addEventListener('click', () => dialog.close());
-    // The dialog fills its own box with a form: a click on the dialog itself is on the backdrop.
-    dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+    // The dialog fills its own box with a form: what is pressed is the backdrop, then. A click could
+    // be the end of selecting a text.
+    dialog.addEventListener('mousedown', (event) => event.target === dialog && dialog.close());
   }
 }
 
@@ -374,10 +379,13 @@ function setUpChat() {
   on('gap', missed);
   on('presence', told);
   on('refused', refused);
-  on('error', (error) => add(rooms.current, { kind: 'info', at: new Date(), text: error.message }));
+  on('error', ({ code, message }) => {
+    const text = code === 'forbidden' ? 'The server no longer knows you: to others you are somebody new.' : `${message[0].toUpperCase()}${message.slice(1)}.`;
+    add(rooms.current, { kind: 'info', at: new Date(), text });
+  });
   on('typing', ({ room, from }) => {
     if (room !== rooms.current.name) return;
-    typing.set(from.id, { nick: from.nick, at: Date.now() });
+    typing.set(from.id, { nick: from.nick, at: performance.now() });
     showTyping();
   });
   on('outbox', () => {
@@ -391,10 +399,8 @@ setUpWindow();
 setUpViews();
 setUpChat();
 showMe();
-const saved = prefs.rooms.get();
+const saved = [...prefs.rooms.get(), ...chat.outbox.map(({ room }) => room)];
 for (const name of saved) rooms.add(name);
 follow(); // the room of the address is the first to be joined
 for (const name of saved) chat.join(name);
 chat.connect();
-// Where there is no real keyboard, focus would cover half the page with one.
-if (matchMedia('(pointer: fine)').matches) composer.focus();

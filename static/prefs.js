@@ -1,8 +1,8 @@
 /**
  * What the page remembers. In the browser: the nickname, the token, the rooms and how far each was
  * read. In the tab: unsent messages and drafts, since two tabs may be writing in one room.
- * Storage may be full, or forbidden (private windows, blocked cookies); the page
- * then works all the same and forgets.
+ * Storage may be full, or forbidden (private windows, blocked cookies); the page then remembers
+ * until it is closed.
  */
 
 import { isRoom } from './throng.js';
@@ -70,9 +70,11 @@ function json(text) {
   }
 }
 
+const memory = new Map(); // what storage did not take
+
 function read(store, key) {
   try {
-    return globalThis[store].getItem(`throng.${key}`);
+    return memory.get(store + key) ?? globalThis[store].getItem(`throng.${key}`);
   } catch {
     return null;
   }
@@ -81,7 +83,8 @@ function read(store, key) {
 function write(store, key, text) {
   try {
     globalThis[store].setItem(`throng.${key}`, text);
+    memory.delete(store + key);
   } catch {
-    // Nothing to do: see above.
+    memory.set(store + key, text);
   }
 }

@@ -40,13 +40,17 @@ export class Rooms extends EventTarget {
     if (this.#rooms.has(name)) return;
     const said = []; // what one said last, for Up
     const seen = prefs.seen.get(name);
-    const room = { name, timeline: new Timeline(), unread: 0, mentions: 0, fresh: null, epoch: null, oldest: 0, loading: false, said, seen };
+    const link = make('a', '', make('span', 'room-label', `#${name}`));
+    link.href = `#${name}`;
+    const room = { name, link, timeline: new Timeline(), unread: 0, mentions: 0, fresh: null, epoch: null, oldest: 0, loading: false, said, seen };
     this.#rooms.set(name, room);
+    this.#nav.append(make('li', '', link));
     prefs.rooms.add(name);
     this.#changed();
   }
 
   remove(name) {
+    this.#rooms.get(name).link.parentElement.remove();
     this.#rooms.delete(name);
     prefs.rooms.remove(name);
     this.#changed();
@@ -102,26 +106,24 @@ export class Rooms extends EventTarget {
       if (seen.unsaved) prefs.seen.set(name, seen);
       seen.unsaved = false;
     }
-    const focused = this.#nav.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
-    this.#nav.replaceChildren(...[...this.#rooms.values()].map((room) => make('li', '', this.#link(room))));
-    [...this.#nav.querySelectorAll('a')].find((link) => link.getAttribute('href') === focused)?.focus();
+    this.#rooms.forEach((room) => this.#mark(room));
     const others = [...this.#rooms.values()].filter((room) => room !== this.current && room.unread > 0);
     this.#badge.hidden = others.length === 0;
     this.#badge.classList.toggle('mentioned', others.some(({ mentions }) => mentions > 0));
     this.dispatchEvent(new Event('shown'));
   }
 
-  #link(room) {
-    const here = room === this.current;
-    const link = make('a', here ? 'current' : '', make('span', 'room-label', `#${room.name}`));
-    link.href = `#${room.name}`;
-    if (here) link.setAttribute('aria-current', 'page');
-    if (room.unread > 0) {
-      const count = make('span', room.mentions > 0 ? 'count mentioned' : 'count', room.unread > 999 ? '999+' : `${room.unread}`);
-      if (room.mentions > 0) count.prepend('@');
-      link.classList.add('unread');
-      link.append(count, make('span', 'sr', room.mentions > 0 ? ' unread, you are mentioned' : ' unread'));
-    }
-    return link;
+  /** The link stays the same, so that a click or the focus meets it whatever is told meanwhile. */
+  #mark(room) {
+    const { link, unread, mentions } = room;
+    const shown = `${room === this.current} ${unread} ${mentions > 0}`;
+    if (room.shown === shown) return;
+    room.shown = shown;
+    link.className = `${room === this.current ? 'current' : ''}${unread > 0 ? ' unread' : ''}`;
+    link.ariaCurrent = room === this.current ? 'page' : null;
+    while (link.children.length > 1) link.lastChild.remove();
+    if (unread === 0) return;
+    const count = make('span', mentions > 0 ? 'count mentioned' : 'count', `${mentions > 0 ? '@' : ''}${unread > 999 ? '999+' : unread}`);
+    link.append(count, make('span', 'sr', mentions > 0 ? ' unread, you are mentioned' : ' unread'));
   }
 }

@@ -18,22 +18,23 @@ const BANNER_AFTER_MS = 5000;
 export class Status {
   #status;
   #banner;
-  #detail = { state: 'connecting', retryAt: 0 };
-  #awaySince = Date.now();
+  #detail = { state: 'connecting' };
+  #awaySince = performance.now(); // which no change of the clock moves
+  #retryAt = 0;
   #wasOpen = false;
-  #timer = 0;
 
   constructor({ status, banner }) {
     this.#status = status;
     this.#banner = banner;
-    this.#timer = setInterval(() => this.#tick(), 250);
+    setInterval(() => this.#tick(), 250);
   }
 
   /** detail is the connection's: {state, retryAt, reason}. */
   show(detail) {
     if (detail.state === 'open') this.#wasOpen = true;
-    else if (this.#detail.state === 'open') this.#awaySince = Date.now();
+    else if (this.#detail.state === 'open') this.#awaySince = performance.now();
     this.#detail = detail;
+    this.#retryAt = performance.now() + detail.retryAt - Date.now();
     const coming = detail.state === 'connecting';
     this.#status.dataset.state = detail.state;
     this.#status.querySelector('.words').textContent =
@@ -43,7 +44,7 @@ export class Status {
 
   #tick() {
     const { state } = this.#detail;
-    const away = state !== 'open' && Date.now() - this.#awaySince >= BANNER_AFTER_MS;
+    const away = state !== 'open' && performance.now() - this.#awaySince >= BANNER_AFTER_MS;
     const shown = away || state === 'closed';
     if (this.#banner.hidden === shown) this.#banner.hidden = !shown;
     if (!shown) return;
@@ -58,10 +59,10 @@ export class Status {
   }
 
   #countdown() {
-    const { state, retryAt } = this.#detail;
+    const { state } = this.#detail;
     if (state === 'closed') return '';
     if (state !== 'waiting') return 'Trying now…';
-    return `Next attempt in ${plural(Math.max(1, Math.ceil((retryAt - Date.now()) / 1000)), 'second')}.`;
+    return `Next attempt in ${plural(Math.max(1, Math.ceil((this.#retryAt - performance.now()) / 1000)), 'second')}.`;
   }
 
   /** Written only when it differs: a live region repeats whatever is written. */

@@ -161,9 +161,14 @@ export function timeOf(date) {
   return time;
 }
 
+/** The beginning of a day, in milliseconds since 1970. */
+export function today(date = Date.now()) {
+  return new Date(date).setHours(0, 0, 0, 0);
+}
+
 /** The day in words, as a reader counts days. */
 export function dayOf(date) {
-  const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);
+  const days = Math.round((today() - today(date)) / 86_400_000);
   return days === 0 ? 'Today' : days === 1 ? 'Yesterday' : day.format(date);
 }
 

@@ -58,12 +58,13 @@ export class Throng extends EventTarget {
   #link;
   #wish;
   #token;
+  #shown; // the token that the server was shown
   #state = 'closed';
   #asked = new Map(); // requests without an answer, by id
   #serial = 0;
   #sends = 0; // messages that were sent for the first time
   #prefix = Math.random().toString(36).slice(2, 10).padEnd(8, '0');
-  #notBefore = 0; // when the server wants to hear again
+  #notBefore = 0; // when the server wants to hear again, by performance.now(): clocks are changed
   #flushTimer = 0;
 
   /**
@@ -177,8 +178,8 @@ export class Throng extends EventTarget {
       for (const [key, value] of Object.entries(behind(first))) q.set(key, value);
     }
     if (this.#wish) q.set('nick', this.#wish);
-    const token = this.#token.get();
-    if (token) q.set('token', token);
+    this.#shown = this.#token.get();
+    if (this.#shown) q.set('token', this.#shown);
     return url.href;
   }
 
@@ -250,6 +251,13 @@ export class Throng extends EventTarget {
   }
 
   #hello({ me, token, limits }) {
+    // Somebody new, and so is another tab since this one has asked: it is one person. The second
+    // one goes before the others hear of it.
+    if (me.id !== this.me?.id && (this.#token.get() ?? this.#shown) !== this.#shown) {
+      this.#link.send(JSON.stringify({ op: 'leave', room: this.#path }));
+      this.#link.open();
+      return;
+    }
     this.limits = limits ?? {};
     this.me = { ...me };
     this.#token.set(token);
@@ -352,7 +360,7 @@ export class Throng extends EventTarget {
       this.#take(m.id); // it was said, and heard
     } else if (PASSING.has(m.code)) {
       entry.state = 'waiting';
-      this.#notBefore = Date.now() + (m.retry_ms || RETRY_MS);
+      this.#notBefore = performance.now() + (m.retry_ms || RETRY_MS);
     } else {
       this.#fail(entry, m.message || m.code);
     }
@@ -384,7 +392,7 @@ export class Throng extends EventTarget {
    */
   #flush() {
     clearTimeout(this.#flushTimer);
-    const wait = this.#notBefore - Date.now();
+    const wait = this.#notBefore - performance.now();
     if (wait > 0) this.#flushTimer = setTimeout(() => this.#flush(), wait);
     else this.#sayNext();
     this.#emit('outbox');

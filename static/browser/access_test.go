@@ -146,9 +146,14 @@ func TestRoles(t *testing.T) {
 	// In a busy room the log falls silent, and a count is told instead.
 	f := w.feeder("feeder", "r")
 	f.count(300)
+	ann.shows("#300")
 	ann.wait(`document.getElementById("log").ariaLive === "off"`)
 	ann.pass(10 * time.Second)
 	ann.wait(`/\d+ new messages/.test(document.getElementById("announcer").textContent)`)
+	// Once it is quiet again it speaks.
+	f.say("quiet")
+	ann.shows("quiet")
+	ann.wait(`document.getElementById("log").ariaLive === "polite"`)
 }
 
 func TestKeyboardOnly(t *testing.T) {
@@ -206,4 +211,76 @@ func TestReducedMotion(t *testing.T) {
 	ann.wait(moving)
 	must(t, chromedp.Do(ann.ctx, onMedia("prefers-reduced-motion", "reduce")))
 	ann.wait(`document.getAnimations().length === 0 && document.getElementById("status").dataset.state !== "open"`)
+}
+
+// What one presses or has the focus on stays the same element, whatever is told
+// meanwhile: a click begins and ends on it.
+func TestControlsStay(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann, f := w.come("ann", "#two"), w.feeder("feeder", "two")
+	ann.goTo("one")
+	eval[any](ann, `window.link = document.querySelector('[href="#two"]'), link.focus()`)
+	f.say("not read")
+	ann.wait(`document.querySelector('[href="#two"] .count')?.textContent === "1"`)
+	if !eval[bool](ann, `link.isConnected && document.activeElement === link`) {
+		t.Error("the link to a room is another one")
+	}
+	w.proxy.cut(true)
+	ann.wait(`document.getElementById("status").dataset.state === "waiting"`)
+	ann.say("waits")
+	ann.wait(`document.querySelector("#outbox .waiting")`)
+	eval[any](ann, `window.button = document.querySelector("#outbox button"), button.focus()`)
+	ann.pass(30 * time.Second) // the next attempt
+	ann.wait(`document.getElementById("status").dataset.state === "waiting"`)
+	eval[any](ann, `new Promise((ok) => requestAnimationFrame(() => requestAnimationFrame(() => ok())))`)
+	if !eval[bool](ann, `button.isConnected && document.activeElement === button`) {
+		t.Error("an attempt to connect took the focus away")
+	}
+}
+
+// Who selects a text and lets go beside the dialog has not pressed beside it.
+func TestSelectingKeepsTheDialog(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r")
+	ann.click("#me")
+	ann.wait(`document.getElementById("nick-dialog").open`)
+	at := eval[[]float64](ann, `(({ x, y, height }) => [x + 20, y + height / 2])(document.getElementById("nick-field").getBoundingClientRect())`)
+	ann.mouse("mousePressed", at[0], at[1])
+	ann.mouse("mouseReleased", 3, 3)
+	if !eval[bool](ann, `document.getElementById("nick-dialog").open`) {
+		t.Error("the dialog has closed")
+	}
+	ann.mouse("mousePressed", 3, 3)
+	ann.mouse("mouseReleased", 3, 3)
+	ann.wait(`!document.getElementById("nick-dialog").open`)
+}
+
+// A phone on its side has room for messages, and icons are as large as the text.
+func TestLowAndLarge(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r", size(740, 360))
+	if height := eval[float64](ann, `document.getElementById("scroller").clientHeight`); height < 220 {
+		t.Errorf("%.0f of 360 px are the messages'", height)
+	}
+	ann.click("#me")
+	ann.wait(`document.getElementById("nick-dialog").open`)
+	if !eval[bool](ann, `((d) => d.scrollHeight <= d.clientHeight)(document.getElementById("nick-dialog"))`) {
+		t.Error("the dialog has to be scrolled")
+	}
+	ann.key("Escape", 0)
+	// That somebody writes moves nothing, and stands at the end of its line.
+	const place = `JSON.stringify(document.getElementById("composer").getBoundingClientRect())`
+	before := eval[string](ann, place)
+	eval[any](ann, `document.getElementById("typing").textContent = "somebody is writing…"`)
+	if after := eval[string](ann, place); after != before {
+		t.Errorf("the field moves from %s to %s", before, after)
+	}
+	if gap := eval[float64](ann, `(({ right }, { right: end }) => end - right)(document.getElementById("typing").getBoundingClientRect(), document.querySelector(".under").getBoundingClientRect())`); gap > 16.5 {
+		t.Errorf("%.0f px from the end", gap)
+	}
+	eval[any](ann, `document.documentElement.style.fontSize = "32px"`)
+	ann.wait(`document.querySelector(".send svg").getBoundingClientRect().width === 40`)
 }

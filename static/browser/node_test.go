@@ -19,6 +19,7 @@ type node struct {
 	*testing.T
 	in  io.WriteCloser
 	out *bufio.Reader
+	dir string // its files
 }
 
 func (w *world) node() *node {
@@ -56,7 +57,7 @@ func (w *world) node() *node {
 			w.Error(err)
 		}
 	})
-	return &node{T: w.T, in: in, out: bufio.NewReader(out)}
+	return &node{T: w.T, in: in, out: bufio.NewReader(out), dir: dir}
 }
 
 func hasWebSocket(node string, flags ...string) bool {
@@ -184,4 +185,32 @@ func TestLaterRoomInNode(t *testing.T) {
 	n.is(`make({ nick: 'ann' }), chat.join('ops'), chat.say('ops', 'hello').state`, `"waiting"`)
 	n.is(`until(() => heard('ops').length === 1)`, `true`)
 	f.hears(" .... ann has left.")
+}
+
+// The examples of docs/client.md say what they should.
+func TestExamplesInNode(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	n, f := w.node(), w.feeder("feeder", "ops")
+	doc, err := os.ReadFile("../../docs/client.md")
+	must(t, err)
+	examples := strings.Split(string(doc), "```js\n")[1:]
+	f.say("before")
+	f.hears("feeder: before")
+	n.is(`make(), globalThis.localStorage = { getItem: (key) => localStorage[key] ?? null, setItem(key, value) { localStorage[key] = value; } }, globalThis.printed = [], globalThis.chats = [], true`, `true`)
+	for i, says := range []string{`ann: hello`, `#ops feeder: before (earlier)`, `not sent: much much much much …`} {
+		code, _, _ := strings.Cut(examples[i], "```")
+		code = strings.ReplaceAll(code, "wss://chat.example/chat", "ws://"+w.proxy.l.Addr().String()+"/chat")
+		name := fmt.Sprintf("example%d.mjs", i)
+		must(t, os.WriteFile(filepath.Join(n.dir, name), []byte("const console = { log: (text) => printed.push(text) };\n"+code+"chats.push(chat);\n"), 0o644))
+		n.is(`import('./`+name+`').then(() => tests.until(() => printed.some((text) => text.startsWith(`+quote(says)+`))))`, `true`)
+	}
+	n.is(`chats[1].say('ops', 'mine').state`, `"sent"`)
+	if len(examples) != 3 {
+		t.Errorf("%d examples", len(examples))
+	}
+	for _, says := range []string{`#ops I: mine`, ` in #lobby: ann, `, `1 messages before number 2`, `bad_request: `} {
+		n.is(`tests.until(() => printed.some((text) => text.includes(`+quote(says)+`)))`, `true`)
+	}
+	n.is(`chats.forEach((chat) => chat.close()), 0`, `0`)
 }

@@ -33,8 +33,12 @@ func TestRoomsCountWhatIsUnread(t *testing.T) {
 	f.say("announce")
 	ann.wait(`document.querySelector('[href="#two"] .count')?.textContent === "@3"`)
 	ann.wait(`document.title === "(3) #one · Throng"`)
-	ann.goTo("two")
+	ann.click(`[href="#two"]`)
+	ann.connected()
 	ann.shows("announce")
+	if focus := eval[string](ann, `document.activeElement.id`); focus != "field" {
+		t.Errorf("in another room one cannot write at once: the focus is on %q", focus)
+	}
 	ann.wait(`document.title === "#two · Throng" && !document.querySelector('[href="#two"] .count')`)
 	if above := eval[string](ann, `document.querySelector(".line.fresh").closest("li").querySelector(".text").textContent`); above != "first" {
 		t.Errorf("the line of what is new is above %q", above)
@@ -96,7 +100,7 @@ func TestRefusalsLoseNoText(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
 	ann.focus("#field")
 	ann.insert(long)
-	ann.wait(`document.getElementById("counter").classList.contains("over")`)
+	ann.wait(`document.querySelector("#counter.over").textContent === "83,616 too many"`)
 	ann.key("Enter", 0)
 	ann.wait(`document.getElementById("problem").textContent.startsWith("Too long")`)
 	if n := eval[int](ann, `document.getElementById("field").value.length`); n != len(long) {
@@ -316,4 +320,74 @@ func TestNotifications(t *testing.T) {
 	}
 	eval[any](ann, `window.away = false; document.dispatchEvent(new Event("visibilitychange"))`)
 	ann.wait(`document.title === "#r · Throng"`)
+}
+
+// Who has scrolled up a little is told how many have come, though they stand
+// ready below.
+func TestPillCounts(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann, f := w.come("ann", "#r"), w.feeder("feeder", "r")
+	f.count(100)
+	ann.shows("#100")
+	eval[any](ann, `((s) => { s.scrollTop = s.scrollHeight - s.clientHeight - 300 })(document.getElementById("scroller"))`)
+	ann.wait(`!document.getElementById("pill").hidden`)
+	f.count(3)
+	ann.shows("#103")
+	ann.wait(`document.querySelector("#pill .count").textContent === "3 new"`)
+	ann.click("#pill")
+	ann.wait(`document.getElementById("pill").hidden`)
+}
+
+// The line of what is new stands once, above the first that was not seen.
+func TestOneLineOfWhatIsNew(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann, f := w.come("ann", "#r", onNew(`Object.defineProperty(Document.prototype, "hidden", { get: () => window.away ?? false })`)), w.feeder("feeder", "r")
+	for _, text := range []string{"first", "second"} {
+		eval[any](ann, `window.away = true`)
+		f.say(text)
+		ann.shows(text)
+		eval[any](ann, `window.away = false; document.dispatchEvent(new Event("visibilitychange"))`)
+		ann.wait(`document.title === "#r · Throng"`)
+		if got := eval[[]string](ann, `[...document.querySelectorAll(".line.fresh")].map((e) => e.closest("li").querySelector(".text").textContent)`); len(got) != 1 || got[0] != text {
+			t.Errorf("above %q, not %s", got, text)
+		}
+	}
+}
+
+// Whoever stays past midnight reads yesterday's messages below Yesterday.
+func TestMidnight(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann, f := w.come("ann", "#r"), w.feeder("feeder", "r")
+	f.say("late")
+	ann.shows("late")
+	ann.wait(`document.querySelector(".line.day").textContent === "Today"`)
+	eval[any](ann, `Date.now = ((now) => () => now() + 86_400_000)(Date.now)`)
+	f.say("later")
+	ann.shows("later")
+	ann.wait(`document.querySelector(".line.day").textContent === "Yesterday"`)
+}
+
+// What nobody looked at is one gap, also where a room began anew in it: it counts
+// the messages of both lives, and asks for the numbers of the present one.
+func TestGapOverTwoLives(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r")
+	got := eval[string](ann, `import("/timeline.js").then(({ Timeline }) => {
+		const timeline = new Timeline();
+		const life = (epoch, count) => { for (let seq = 1; seq <= count; seq++) timeline.push({ kind: "message", epoch, seq }, 300) };
+		life("a", 1000);
+		timeline.push({ kind: "gap", epoch: "a", from: 1001, to: 1010, missed: 10 }, 300);
+		timeline.push({ kind: "info" }, 300);
+		life("b", 399);
+		const { items } = timeline;
+		const { kind, epoch, from, to, missed } = items[300];
+		return JSON.stringify([kind, epoch, from, to, missed, items[299].seq, items[301].seq, items.length]);
+	})`)
+	if want := `["gap","b",1,99,809,300,100,601]`; got != want {
+		t.Errorf("%s, wanted %s", got, want)
+	}
 }

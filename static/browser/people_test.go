@@ -125,3 +125,39 @@ func TestNickname(t *testing.T) {
 		t.Errorf("the days are %s", days)
 	}
 }
+
+// That somebody writes is told every 3 s at most, and of the next message at once.
+func TestTypingIsTold(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r", onNew(spoiled))
+	eval[any](ann, `window.told = 0, window.spoil = (text) => { if (text.includes('"op":"typing"')) told++; return text }`)
+	ann.focus("#field")
+	for _, c := range []struct {
+		after time.Duration
+		told  int
+	}{{0, 1}, {0, 1}, {2 * time.Second, 1}, {time.Second, 2}} {
+		ann.pass(c.after)
+		ann.insert("a")
+		if n := eval[int](ann, `told`); n != c.told {
+			t.Errorf("%s later: told %d times, wanted %d", c.after, n, c.told)
+		}
+	}
+	ann.key("Enter", 0)
+	ann.insert("a")
+	if n := eval[int](ann, `told`); n != 3 {
+		t.Errorf("of the next message: told %d times", n)
+	}
+	// Each one's line goes in its own time.
+	typing := func(nick string) {
+		t.Helper()
+		eval[any](ann, `tell({ t: "typing", room: "r", from: { id: "`+nick+`", nick: "`+nick+`" } })`)
+	}
+	typing("kim")
+	ann.pass(3 * time.Second)
+	typing("lee")
+	ann.pass(2 * time.Second)
+	ann.wait(`document.getElementById("typing").textContent === "lee is writing…"`)
+	ann.pass(3 * time.Second)
+	ann.wait(`document.getElementById("typing").textContent === ""`)
+}

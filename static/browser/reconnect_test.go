@@ -265,3 +265,70 @@ func TestTabsRemember(t *testing.T) {
 	first.goTo("one")
 	remembered("one two")
 }
+
+// A page that may store nothing still is the same person after a cut, and keeps
+// what was begun in each room.
+func TestStorageForbidden(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, before string }{
+		{"forbidden", `for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, { get() { throw new DOMException("no", "SecurityError") } })`},
+		{"full", `Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError") }`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t)
+			ann := w.visitor().open("#one", onNew(c.before))
+			ann.connected()
+			ann.say("/nick ann")
+			ann.wait(`document.getElementById("nick").textContent === "ann"`)
+			ann.insert("half of a thought")
+			ann.goTo("two")
+			ann.goTo("one")
+			ann.wait(`document.getElementById("field").value === "half of a thought"`)
+			w.proxy.cut(false)
+			ann.wait(`document.getElementById("status").dataset.state !== "open"`)
+			ann.connected()
+			ann.key("Enter", 0)
+			ann.shows("half of a thought")
+			if nick := eval[string](ann, `document.getElementById("nick").textContent`); nick != "ann" {
+				t.Errorf("ann is %s", nick)
+			}
+		})
+	}
+}
+
+// A clock that is put back changes neither the banner nor the countdown.
+func TestClockPutBack(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r")
+	w.proxy.cut(true)
+	ann.wait(`document.getElementById("status").dataset.state === "waiting"`)
+	eval[any](ann, `tests.stop(), Date.now = ((now) => () => now() - 3_600_000)(Date.now)`)
+	ann.pass(5 * time.Second)
+	ann.wait(`document.getElementById("status").dataset.state === "waiting"`)
+	ann.pass(250 * time.Millisecond)
+	ann.wait(`!document.getElementById("banner").hidden && /^Next attempt in \d\d? seconds?\.$/.test(document.querySelector(".countdown").textContent)`)
+}
+
+// A server that has forgotten everybody says so in words for people.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ann := w.come("ann", "#r")
+	w.key = []byte("another sixteen bytes")
+	w.proxy.cut(true)
+	w.restart()
+	w.proxy.up()
+	ann.back(`[...document.querySelectorAll(".info .words")].map((e) => e.textContent).join("|").startsWith("The server no longer knows you: to others you are somebody new.|This room has begun anew")`)
+}
+
+// What waits is sent though another tab has left its room meanwhile.
+func TestOutboxBringsItsRoom(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	f := w.feeder("feeder", "s")
+	ann := w.come("ann", "#r", onNew(`sessionStorage.setItem("throng.outbox", '[{"id":"x-1","room":"s","text":"waited","state":"waiting","doubt":false,"error":"","number":0}]')`))
+	f.hears("ann: waited")
+	ann.wait(`document.querySelector('[href="#s"]')`)
+}

@@ -203,10 +203,14 @@ func (p *tab) click(selector string) {
 	const middle = `((e) => { const { x, y, width, height } = e.getBoundingClientRect(); return [x + width / 2, y + height / 2] })`
 	p.wait(element + "?.contains(document.elementFromPoint(..." + middle + "(" + element + ")))")
 	at := eval[[]float64](p, middle+"("+element+")")
-	for _, kind := range []input.DispatchMouseEventType{"mousePressed", "mouseReleased"} {
-		_, err := chromedp.Call(p.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: at[0], Y: at[1], Button: "left", ClickCount: 1})
-		must(p.T, err)
-	}
+	p.mouse("mousePressed", at[0], at[1])
+	p.mouse("mouseReleased", at[0], at[1])
+}
+
+func (p *tab) mouse(kind input.DispatchMouseEventType, x, y float64) {
+	p.Helper()
+	_, err := chromedp.Call(p.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: "left", ClickCount: 1})
+	must(p.T, err)
 }
 
 func (p *tab) focus(selector string) {

@@ -200,3 +200,27 @@ func TestRoomForbidden(t *testing.T) {
 	n.is(`wire.cut(), chat.discard(chat.outbox[1].id), chat.retry(chat.outbox[0].id), wire.greets(joined('r', 0, true)), wire.news().sort()`, `["join s", "say r elsewhere"]`)
 	n.is(`wire.says(joined('s', 0)), wire.news()`, `["say s waits"]`)
 }
+
+// Two tabs that a restarted server takes for two new people are one again: who is
+// told later takes over what the other one has stored meanwhile.
+func TestTabsTakenForTwo(t *testing.T) {
+	t.Parallel()
+	n := start(t).node()
+	n.is(`globalThis.kept = { get: () => kept.token, set(token) { kept.token = token; }, token: 'old' }, globalThis.hello = (id, token) => wire.says({ t: 'hello', me: { id, nick: id }, token, limits: {} }), globalThis.shown = () => new URL(wire.url).searchParams.get('token'), true`, `true`)
+	n.is(`tests.stop(), make({ rooms: ['r'], token: kept, WebSocket: Wire }), wire.onopen(), hello('7', 'seven'), [shown(), kept.token]`, `["old", "seven"]`)
+	n.is(`wire.cut(), wire.onopen(), kept.token = 'of another tab', globalThis.second = wire, hello('9', 'nine'), [second.news(), shown(), kept.token, chat.state, chat.me.id]`, `[["leave r"], "of another tab", "of another tab", "connecting", "7"]`)
+	n.is(`wire.onopen(), hello('8', 'eight'), [kept.token, chat.state, chat.me.id]`, `["eight", "open", "8"]`)
+	// Who stays the same person takes no notice: each connection has a token of its own.
+	n.is(`wire.cut(), wire.onopen(), kept.token = 'of another tab', hello('8', 'more'), [kept.token, chat.state]`, `["more", "open"]`)
+	// Nor does who alone is somebody new.
+	n.is(`wire.cut(), wire.onopen(), hello('10', 'ten'), [kept.token, chat.state, chat.me.id]`, `["ten", "open", "10"]`)
+}
+
+// A server's wish to be left alone for a while does not become an hour when the
+// clock is put back.
+func TestClockPutBackInNode(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r']`)
+	n.is(says+`('r', 1, 1)`, `["say r m1"]`)
+	n.is(`wire.says({ t: 'error', id: chat.outbox[0].id, code: 'rate_limited', retry_ms: 1000 }), Date.now = ((now) => () => now() - 3_600_000)(Date.now), tests.pass(1000), wire.news()`, `["say r m1"]`)
+}
