@@ -16,9 +16,10 @@ import (
 	"throng/server"
 )
 
-// Descriptors that connections do not get: the server's own, plain HTTP, logs.
+// Descriptors that connections do not get: the server's own, those of its workers, logs.
 const (
 	reservedFiles = 64
+	workerFiles   = 4 // of each worker
 	refusedConns  = 32
 )
 
@@ -77,10 +78,10 @@ func (l *limitFlags) check() error {
 	switch {
 	case l.Memory != 0 && l.Memory < leastMemory:
 		return usageError{fmt.Sprintf("--memory is at least %d bytes, or 0 for half of what there is", leastMemory)}
-	case l.HandshakeTimeout < time.Second:
-		return usageError{"--handshake-timeout is at least 1s"}
-	case l.StallTimeout < time.Second:
-		return usageError{"--stall-timeout is at least 1s"}
+	case l.HandshakeTimeout < time.Second || l.HandshakeTimeout > time.Hour:
+		return usageError{"--handshake-timeout is 1s to 1h"}
+	case l.StallTimeout < time.Second || l.StallTimeout > time.Hour:
+		return usageError{"--stall-timeout is 1s to 1h"}
 	case l.MessageBurst > 0 && l.MessageBurst < l.MessageRate/4:
 		return usageError{"--message-burst is at least a quarter of --message-rate, since that many come between two looks at the clock"}
 	}
@@ -107,9 +108,10 @@ func orNone(n int) int {
 	return n
 }
 
-// conns is the number of connections that can be served.
-func (l *limitFlags) conns(files int, log *slog.Logger) int {
-	allowed := max(16, files-reservedFiles-refusedConns)
+// conns is the number of connections that can be served. Of the reserve, workers get half at most.
+func (l *limitFlags) conns(files, workers int, log *slog.Logger) int {
+	reserved := max(reservedFiles, reservedFiles/2+workers*workerFiles)
+	allowed := max(16, files-reserved-refusedConns)
 	switch {
 	case l.MaxConns > allowed:
 		log.Warn("the open-file limit allows fewer connections than --max-conns", "asked", l.MaxConns, "allowed", allowed,

@@ -33,11 +33,12 @@ func TestLimitFlags(t *testing.T) {
 
 // The number of connections comes from the open-file limit, with a reserve.
 func TestConnsFromOpenFiles(t *testing.T) {
-	for _, c := range []struct{ files, asked, want int }{
-		{20_000, 0, 19_904}, {20_000, 19_904, 19_904}, {20_000, 19_905, 19_904}, {20_000, 5, 5}, {100, 0, 16}, {10, 0, 16},
+	for _, c := range []struct{ files, workers, asked, want int }{
+		{20_000, 1, 0, 19_904}, {20_000, 8, 0, 19_904}, {20_000, 9, 0, 19_900}, {20_000, 64, 0, 19_680},
+		{20_000, 2, 19_904, 19_904}, {20_000, 2, 19_905, 19_904}, {20_000, 2, 5, 5}, {100, 2, 0, 16}, {10, 2, 0, 16},
 	} {
-		if got := (&limitFlags{MaxConns: c.asked}).conns(c.files, slog.New(slog.DiscardHandler)); got != c.want {
-			t.Errorf("%d files, --max-conns %d: %d, want %d", c.files, c.asked, got, c.want)
+		if got := (&limitFlags{MaxConns: c.asked}).conns(c.files, c.workers, slog.New(slog.DiscardHandler)); got != c.want {
+			t.Errorf("%d files, %d workers, --max-conns %d: %d, want %d", c.files, c.workers, c.asked, got, c.want)
 		}
 	}
 }
@@ -80,6 +81,10 @@ func TestRefusedLimits(t *testing.T) {
 		{args: []string{"--message-rate=-1"}, code: 2, says: "--message-rate"},
 		{args: []string{"--message-rate=1000", "--message-burst=249"}, code: 2, says: "--message-burst is at least a quarter"},
 		{args: []string{"--message-burst=-1"}, code: 2, says: "--message-burst"},
+		{args: []string{"--handshake-timeout=61m"}, code: 2, says: "--handshake-timeout is 1s to 1h"},
+		{args: []string{"--stall-timeout=600h"}, code: 2, says: "--stall-timeout is 1s to 1h"}, // TCP_USER_TIMEOUT could not be told
+		{args: []string{"--ping=24h"}, code: 2, says: "--ping is 1s to 1h"},
+		{args: []string{"--history-count=4294967296"}, code: 2, says: "--history-count is at most 2147483647"},
 		{args: []string{"--stall-timeout=0s"}, code: 2, says: "--stall-timeout"},
 		{args: []string{"--max-rooms=-1"}, code: 2, says: "--max-rooms"},
 	})

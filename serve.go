@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -65,6 +66,7 @@ func (cmd *serveCmd) Run(o out) error {
 		return err
 	}
 	memory := cmd.Limits.memory(log)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the connections stay
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -126,12 +128,14 @@ func (cmd *serveCmd) check() error {
 	switch {
 	case cmd.Workers < 0 || cmd.Workers > 1024:
 		return usageError{"--workers is 0 to 1024"}
-	case cmd.Ping < time.Second:
-		return usageError{"--ping is at least 1s"}
+	case cmd.Ping < time.Second || cmd.Ping > time.Hour:
+		return usageError{"--ping is 1s to 1h"}
 	case cmd.Window < 4096:
 		return usageError{"--window is at least 4096 bytes"}
 	case cmd.HistoryCount < 0 || cmd.HistoryBytes < 0 || cmd.HistoryAge < 0 || cmd.PresenceLimit < 0 || cmd.Drain < 0:
 		return usageError{"limits cannot be negative"}
+	case cmd.HistoryCount > math.MaxInt32:
+		return usageError{fmt.Sprintf("--history-count is at most %d", math.MaxInt32)}
 	}
 	return cmd.Limits.check()
 }
@@ -156,7 +160,7 @@ func checkAddress(a string) error {
 func (cmd *serveCmd) server(kernel poller.Kernel, log *slog.Logger, files int, memory int64) server.Config {
 	cfg := server.Config{
 		Listen: cmd.Listen, Workers: cmd.workers(), Kernel: kernel, Log: log,
-		MaxConns: cmd.Limits.conns(files, log), RefuseConns: refusedConns, MaxHeldBytes: held(memory),
+		MaxConns: cmd.Limits.conns(files, cmd.workers(), log), RefuseConns: refusedConns, MaxHeldBytes: held(memory),
 		PingPeriod: cmd.Ping, DrainTime: cmd.Drain / 3, AllowOrigins: cmd.AllowOrigin,
 	}
 	if cmd.Compression == "off" {

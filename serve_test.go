@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -298,6 +299,31 @@ func TestSecondSignal(t *testing.T) {
 	<-p.exited
 	if s := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGTERM {
 		t.Errorf("it ended with %v", p.cmd.ProcessState)
+	}
+}
+
+// The server goes on when whoever reads its log has gone.
+func TestNobodyReadsTheLog(t *testing.T) {
+	cmd := command(t, throng, nil, "--admin=", "--listen=127.0.0.1:0", "--log-level=debug")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	log, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	stdout := bufio.NewScanner(out)
+	p := &process{T: t}
+	for stdout.Scan() && stdout.Text() != "ready" {
+		p.banner = append(p.banner, stdout.Text())
+	}
+	must(t, log.Close())
+	for range 3 {
+		ann := connect(t, p.one("WebSocket"), ws.Dialer{})
+		ann.send(ws.OpClose, nil) // which is logged
+		ann.wants(ws.OpClose, nil)
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

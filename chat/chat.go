@@ -19,6 +19,7 @@ package chat
 import (
 	"crypto/rand"
 	"errors"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -37,15 +38,20 @@ const Lobby = "lobby"
 
 // Limits of the protocol.
 const (
-	maxRoomName = 64  // characters
-	maxWho      = 50  // nicknames that /who lists
-	maxEcho     = 64  // bytes of a command repeated in an answer
-	turnWrites  = 128 // writes of one turn
-	turnTime    = time.Millisecond
+	maxRoomName = 64   // characters
+	maxWho      = 50   // nicknames that /who lists
+	maxEcho     = 64   // bytes of a command repeated in an answer
 	sweepRooms  = 1024 // rooms looked at in one tick
 	shedRooms   = 1024 // rooms looked at to find memory
 	// expireAtOnce is how many people's absences end in one tick.
 	expireAtOnce = 2048
+)
+
+// Limits of one turn.
+const (
+	turnWrites  = 128
+	turnTime    = time.Millisecond
+	maxTurnTime = 20 * time.Millisecond // after much input
 )
 
 // Config is what an operator can choose.
@@ -89,10 +95,10 @@ type Chat struct {
 // desk is what one worker needs. It is touched by that worker alone.
 type desk struct {
 	fanout  *room.Fanout
-	message message // that is being composed
-	notice  notice  // the same
-	object  []byte  // the same, for one connection
-	began   time.Duration
+	message message       // that is being composed
+	notice  notice        // the same
+	object  []byte        // the same, for one connection
+	until   time.Duration // the end of its turn
 	stop    func() bool
 	_       [64]byte // the next worker's desk is on another cache line
 }
@@ -126,7 +132,7 @@ func (ch *Chat) Start(s *server.Server) {
 	for i := range ch.desks {
 		d := &ch.desks[i]
 		d.fanout = ch.rooms.Fanout(i)
-		d.stop = func() bool { return ch.cfg.Rooms.Now()-d.began > turnTime }
+		d.stop = func() bool { return ch.cfg.Rooms.Now() > d.until }
 	}
 }
 
@@ -150,8 +156,18 @@ func (ch *Chat) Metrics(add func(name, help string, value int64)) {
 // Turn implements server.Turner: some fan-out.
 func (ch *Chat) Turn(worker int) (more bool) {
 	d := &ch.desks[worker]
-	d.began = ch.cfg.Rooms.Now()
-	return d.fanout.Turn(turnWrites, d.stop)
+	budget, writes := share(ch.srv.Workers()[worker].Busy())
+	d.until = ch.cfg.Rooms.Now() + budget
+	return d.fanout.Turn(writes, d.stop)
+}
+
+// share is what a turn's fan-out may take when what came before it took that long: as much, or else those who flood many rooms
+// would keep everybody from hearing theirs.
+func share(busy time.Duration) (budget time.Duration, writes int) {
+	if busy <= turnTime {
+		return turnTime, turnWrites
+	}
+	return min(busy, maxTurnTime), math.MaxInt
 }
 
 // Tick implements server.Turner: worker 0 removes rooms that are over, lets those go who have not come back, and tells

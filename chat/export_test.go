@@ -13,6 +13,9 @@ import (
 	"throng/server"
 )
 
+// Share is what fan-out may take.
+var Share = share
+
 // Sweep removes all rooms that are over. While no worker runs.
 func (ch *Chat) Sweep() { ch.rooms.Sweep(1 << 30) }
 

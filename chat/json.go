@@ -1,6 +1,9 @@
 package chat
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // appendString appends s, which is valid UTF-8, as a JSON string (RFC 8259, section 7).
 func appendString[T string | []byte](dst []byte, s T) []byte {
@@ -33,37 +36,43 @@ func cutString(b []byte) (s, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '"' {
 		return nil, nil, false
 	}
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
+	for i := 1; ; i++ {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return nil, nil, false
+		}
+		i += n
+		escapes := i // begin here
+		for b[escapes-1] == '\\' {
+			escapes--
+		}
+		if (i-escapes)%2 == 0 {
 			return b[1:i], b[i+1:], true
 		}
 	}
-	return nil, nil, false
 }
 
 // unescape appends the text between the quotes of a string that appendString has made.
 func unescape(dst, s []byte) []byte {
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			dst = append(dst, s[i])
-			continue
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 || i+1 == len(s) {
+			return append(dst, s...)
 		}
-		i++
-		switch s[i] {
+		dst = append(dst, s[:i]...)
+		end := i + 2
+		switch c := s[i+1]; c {
 		case 'n':
 			dst = append(dst, '\n')
 		case 't':
 			dst = append(dst, '\t')
 		case 'u':
-			n, _ := strconv.ParseUint(string(s[i+1:min(i+5, len(s))]), 16, 8)
+			end = min(i+6, len(s))
+			n, _ := strconv.ParseUint(string(s[i+2:end]), 16, 8)
 			dst = append(dst, byte(n))
-			i += 4
 		default:
-			dst = append(dst, s[i])
+			dst = append(dst, c)
 		}
+		s = s[end:]
 	}
-	return dst
 }

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mailru/easygo/netpoll"
 )
@@ -40,10 +41,11 @@ type Worker struct {
 	wakeFd int
 
 	// Turn state. Owned by the worker.
-	callbacks int       // since the last turn
-	again     []Handler // to be called in the next turn
-	spare     []Handler // the other half of again's double buffer
-	running   []func()  // the other half of posted's double buffer
+	callbacks int           // since the last turn
+	began     time.Duration // when the first of them came, or the turn without any
+	again     []Handler     // to be called in the next turn
+	spare     []Handler     // the other half of again's double buffer
+	running   []func()      // the other half of posted's double buffer
 
 	// Producers' state. Any goroutine.
 	woken  atomic.Bool // the eventfd was written, and no turn has begun since
@@ -84,6 +86,10 @@ func (w *Worker) ID() int { return w.id }
 
 // Kernel is the kernel that the worker runs on.
 func (w *Worker) Kernel() Kernel { return w.kernel }
+
+// Busy is how long the worker has been at work since its last turn, for a hook that is to have
+// its share of the time. It may count a wait for events as well. On its worker only.
+func (w *Worker) Busy() time.Duration { return w.kernel.Now() - w.began }
 
 // Add registers fd for reading and writing, edge-triggered. On its worker only.
 // After an error the number can be used again at once.
@@ -154,9 +160,17 @@ func (w *Worker) dispatch(h Handler, e Event) {
 	if e == pollClosed {
 		return // on the goroutine of whoever closes the poll
 	}
+	w.work()
 	w.call(h, e)
 	if w.callbacks++; w.callbacks >= maxCallbacks {
 		w.turn()
+	}
+}
+
+// work notes when work began.
+func (w *Worker) work() {
+	if w.callbacks == 0 {
+		w.began = w.kernel.Now()
 	}
 }
 
@@ -179,6 +193,7 @@ func (w *Worker) wakened(e Event) {
 
 // turn does what waits, in the order that the comment of Worker gives.
 func (w *Worker) turn() {
+	w.work()
 	w.callbacks = 0
 	w.woken.Store(false)
 	w.runPosted()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"throng/poller"
 
@@ -120,6 +121,53 @@ func TestLongBatchIsCutByTurns(t *testing.T) {
 	x.run(func() {
 		if most != 64 {
 			t.Errorf("%d callbacks without a turn, not 64", most)
+		}
+	})
+}
+
+// slowed is the kernel with another clock.
+type slowed struct {
+	poller.Kernel
+	now time.Duration
+}
+
+func (k *slowed) Now() time.Duration { return k.now }
+
+// A hook can tell how long everything before it took: callbacks, posted functions and handlers that were called again.
+func TestBusy(t *testing.T) {
+	restored(t)
+	system, err := poller.System()
+	must(t, err)
+	kernel := &slowed{Kernel: system}
+	var busy []time.Duration
+	pool, err := poller.New(poller.Config{Kernel: kernel, Workers: 1, Hook: func(w *poller.Worker) bool {
+		busy = append(busy, w.Busy())
+		return false
+	}})
+	must(t, err)
+	defer pool.Close()
+	x := &fixture{t, kernel, pool, pool.Workers()[0]}
+	fd, _ := x.pair()
+	called, again := make(chan struct{}), make(chan struct{})
+	x.run(func() {
+		h := &handler{}
+		h.ready = func(poller.Event) {
+			kernel.now += time.Millisecond
+			h.ready = func(poller.Event) {
+				kernel.now += 20 * time.Millisecond
+				close(again)
+			}
+			x.worker.Again(h)
+			x.worker.Post(func() { kernel.now += 300 * time.Millisecond })
+			close(called)
+		}
+		x.add(fd, h)
+	})
+	await(t, called)
+	await(t, again)
+	x.run(func() {
+		if want := 321 * time.Millisecond; !slices.Contains(busy, want) {
+			t.Errorf("busy for %v; once it was %v", busy, want)
 		}
 	})
 }

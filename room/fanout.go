@@ -36,20 +36,36 @@ func (f *Fanout) Turn(writes int, stop func() bool) (more bool) {
 	f.mu.Lock()
 	f.queue.join(&f.incoming)
 	f.mu.Unlock()
-	writes -= f.serve(writes/2, stop)
-	for !f.queue.empty() {
-		l := f.queue.pop()
-		n, again := l.bite(min(writes, biteWrites))
-		if again {
-			f.queue.push(l)
+	served := 0
+	for writes > 0 && (served < len(f.members) || !f.queue.empty()) {
+		share := biteWrites
+		if !f.queue.empty() {
+			share = f.bite(min(writes, biteWrites))
+			writes -= share
 		}
-		// A bite that finds nothing to write costs about as much as a write.
-		writes -= max(n, 1)
-		if writes <= 0 || stop != nil && stop() {
+		// As many writes for those that can take more: many of either must not keep the others waiting.
+		for ; share > 0 && served < len(f.members); served++ {
+			n := f.serve(f.members[served])
+			share -= n
+			writes -= n
+		}
+		if stop != nil && stop() {
 			break
 		}
 	}
+	f.members = slices.Delete(f.members, 0, served)
 	return !f.queue.empty() || len(f.members) > 0
+}
+
+// bite goes on with the first lane, and returns what that cost. One that finds nothing to write costs about as much as a
+// write; one that everybody has left, nothing.
+func (f *Fanout) bite(limit int) (writes int) {
+	l := f.queue.pop()
+	writes, again := l.bite(limit)
+	if again {
+		f.queue.push(l)
+	}
+	return max(writes, min(len(l.members), 1))
 }
 
 // resume lists a member that can take more.
@@ -60,21 +76,13 @@ func (f *Fanout) resume(mem *Member) {
 	}
 }
 
-// serve goes on with the members that can take more, in the order in which they became able to, within about limit
-// writes.
-func (f *Fanout) serve(limit int, stop func() bool) (writes int) {
-	served := 0
-	for served < len(f.members) && writes < limit && (served%biteWrites != biteWrites-1 || stop == nil || !stop()) {
-		mem := f.members[served]
-		f.members[served] = nil
-		served++
-		if mem.is(unblocked) {
-			mem.clear(unblocked)
-			writes += max(1, mem.Flush())
-		}
+// serve goes on with a member that can take more, unless it has been served, or has left.
+func (f *Fanout) serve(mem *Member) (writes int) {
+	if !mem.is(unblocked) {
+		return 0
 	}
-	f.members = slices.Delete(f.members, 0, served)
-	return writes
+	mem.clear(unblocked)
+	return max(1, mem.Flush())
 }
 
 // mustNotWrite panics when a Peer calls what would change lanes under the feet of the pass that called it.

@@ -221,6 +221,52 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestDeadLanes: who goes through many rooms and talks in each keeps nobody waiting.
+func TestDeadLanes(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	for i := range 500 {
+		p := w.join(fmt.Sprint("room", i), 0, 0, -1)
+		w.say(p, 10)
+		w.leave(p)
+	}
+	p := w.join("lobby", 0, 0, -1)
+	w.say(p, 10)
+	w.turn(0, 1)
+	if p.got != 1 {
+		t.Error("the member waits for rooms that nobody is in")
+	}
+	w.end()
+}
+
+// TestShares: rooms that have something to write, and members that can take more, wait for each other no longer than they have to.
+func TestShares(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	var blocked, others []*person
+	for i := range 200 {
+		blocked = append(blocked, w.join(fmt.Sprint("blocked", i), 0, 0, 0))
+		w.say(blocked[i], 10)
+	}
+	w.quiesce()
+	for i, p := range blocked {
+		w.writable(p, -1)
+		others = append(others, w.join(fmt.Sprint("other", i), 0, 0, -1))
+		w.say(others[i], 10)
+	}
+	stops := 0
+	w.rooms.Fanout(0).Turn(1<<20, func() bool { stops++; return stops == 20 })
+	served := func(people []*person) (n int) {
+		for _, p := range people {
+			n += p.got
+		}
+		return n
+	}
+	if served(blocked) != 20 || served(others) != 20 {
+		t.Errorf("%d members that can take more were served, and %d rooms", served(blocked), served(others))
+	}
+	w.quiesce()
+	w.end()
+}
+
 func total(w *world) (got int) {
 	for _, p := range w.members {
 		got += p.got

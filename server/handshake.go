@@ -228,8 +228,7 @@ func (c *Conn) handOff(read []byte) {
 	l.srv.counts.plain.Add(1)
 	l.srv.pages.serve(conn, append([]byte(nil), read...), c.place)
 	c.state = closed
-	l.forget(c)
-	l.srv.gone(uncounted) // its address stays until the answer is out
+	l.forget(c) // it counts as a connection until the answer is out
 }
 
 // takeBack refuses a request that could not be handed off.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"throng/server"
@@ -34,6 +35,7 @@ func TestOrigin(t *testing.T) {
 		{"null", loopback, nil, 101},
 		{"null", public, nil, 403},
 		{"null", []string{"127.0.0.1:0", "0.0.0.0:0"}, nil, 403},
+		{"null", []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")}, nil, 403},
 		{"null", public, []string{"null"}, 101},
 		{"file://", loopback, nil, 403},
 		{"chat.example", public, nil, 403},

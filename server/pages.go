@@ -120,7 +120,7 @@ func (c *pageConn) Read(p []byte) (int, error) {
 func (c *pageConn) Close() error {
 	c.closed.Do(func() {
 		c.pages.active.Add(-1)
-		c.pages.srv.addresses.leave(c.from)
+		c.pages.srv.gone(c.from)
 	})
 	return c.Conn.Close()
 }

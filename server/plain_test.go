@@ -133,6 +133,32 @@ func TestMaxPlain(t *testing.T) {
 	c.answer("GET")
 }
 
+// A plain request has a descriptor, and so the place of a connection, until it is answered.
+func TestPlainIsAConnection(t *testing.T) {
+	p := &plain{entered: make(chan bool, 2), leave: make(chan bool)}
+	x := start(t, setup{config: server.Config{MaxConns: 2}, plain: p})
+	var held []*client
+	for range 2 {
+		c := x.dial()
+		c.write([]byte("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"))
+		await(t, p.entered)
+		held = append(held, c)
+	}
+	c := x.dial()
+	c.refused(503)
+	c.Close()
+	if n := x.srv.Stats().Full; n != 1 {
+		t.Errorf("%d were refused since the server was full", n)
+	}
+	p.leave <- true
+	p.leave <- true
+	for _, c := range held {
+		c.answer("GET")
+	}
+	x.until("they are gone", func() bool { return x.srv.Conns() == 0 })
+	x.connect().say("there is room again")
+}
+
 // Without a handler for them, plain requests are told what is spoken here.
 func TestNoPlainHTTP(t *testing.T) {
 	x := start(t, setup{})

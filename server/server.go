@@ -57,7 +57,7 @@ type Server struct {
 
 	conns    atomic.Int64 // descriptors of connections: accepted less closed
 	crowded  atomic.Bool  // a listener waits for a connection to go
-	public   atomic.Bool  // other machines can connect
+	public   atomic.Bool  // other machines can connect, perhaps through a proxy
 	draining atomic.Bool
 	fatal    chan error
 	dead     chan struct{} // closed when a worker has failed
@@ -149,8 +149,8 @@ func (s *Server) listen(address string) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
-	if tcp, ok := bound.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		s.public.Store(true)
+	if tcp, ok := bound.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		s.public.Store(true) // a unix socket is for a proxy
 	}
 	ln := newListener(s, fd, bound)
 	if err := on(s.loops[0], ln.start); err != nil {
