@@ -67,7 +67,7 @@ func (cmd *serveCmd) Run(o out) error {
 	}
 	memory := cmd.Limits.memory(log)
 	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the connections stay
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 
 	srv, err := server.New(cmd.server(kernel, log, files, memory), chat.New(cmd.chat(kernel, key), seed(kernel)), pages())
@@ -88,6 +88,14 @@ func (cmd *serveCmd) Run(o out) error {
 	}
 	stop() // a second signal exits now
 	return cmd.drain(srv, admin, log)
+}
+
+// endings are the signals that end a server. That of a terminal that was closed is not, under nohup(1).
+func endings() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 }
 
 // drain closes the connections in slices, then the operator's listener, which

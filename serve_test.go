@@ -258,7 +258,7 @@ func TestListen(t *testing.T) {
 }
 
 func TestSignalDrains(t *testing.T) {
-	for _, s := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+	for _, s := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			p := serve(t, nil, "--admin=", "--listen=127.0.0.1:0")
 			var people []*person

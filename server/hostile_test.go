@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/gobwas/ws"
@@ -153,6 +156,38 @@ func TestFloodIsQueuedOnce(t *testing.T) {
 	for range 2000 {
 		c.expect(ws.OpText, "x")
 	}
+}
+
+// Whoever sends messages that take the Handler long is served like the others: after 50 µs of them the next connection
+// has its turn, which one whose messages take no time would have after 64.
+func TestDearMessagesAreBudgeted(t *testing.T) {
+	var x *fixture
+	var order []string
+	x = start(t, setup{app: &app{message: func(_ *server.Conn, m server.Message) bool {
+		order = append(order, string(m.Payload))
+		if string(m.Payload) == "dear" {
+			x.kernel.advance(20 * time.Microsecond)
+		}
+		return true
+	}}})
+	const many = 60
+	greedy, honest := x.connect(), x.connect()
+	release := x.hold(func() {})
+	b := bytes.Repeat(masked(ws.OpText, "dear"), many)
+	greedy.write(b)
+	honest.send(ws.OpText, "honest")
+	x.arrived(greedy, len(b))
+	x.arrived(honest, 6+len("honest"))
+	release()
+	x.until("all to be heard", func() (done bool) {
+		x.run(0, func() { done = len(order) == many+1 })
+		return done
+	})
+	x.run(0, func() {
+		if i := slices.Index(order, "honest"); i > 8 {
+			t.Errorf("served after %d dear ones", i)
+		}
+	})
 }
 
 // After churn with resets at any point nothing is left, and nobody else was hurt.

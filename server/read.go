@@ -80,12 +80,16 @@ func (c *Conn) consume(p []byte) (done int) {
 	return done
 }
 
-// handle decodes and delivers up to frameBudget messages, or inflateBudget bytes
-// of them, and returns how much of p is done.
+// handle decodes and delivers what frameBudget, frameTime and inflateBudget allow, and
+// returns how much of p is done.
 func (c *Conn) handle(p []byte) (done int) {
 	l := c.loop
 	inflated := 0
-	for range frameBudget {
+	began := l.srv.kernel.Now()
+	for i := range frameBudget {
+		if i%frameStep == frameStep-1 && l.srv.kernel.Now()-began > frameTime {
+			break
+		}
 		if c.clogged() {
 			c.flags |= deaf
 			return done
