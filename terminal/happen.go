@@ -38,7 +38,7 @@ func (s *Screen) event(e client.Event) {
 			v.moved(e)
 		}
 	case client.Typing:
-		if v, ok := s.room(e.Room); ok {
+		if v, ok := s.room(e.Room); ok && e.From.ID != s.client.Me().ID {
 			v.typing[e.From.ID] = typist{e.From.Nick, s.now().Add(typingFor)}
 		}
 	case client.Nick:
