@@ -22,7 +22,7 @@ type Client struct {
 
 	// Who we are.
 	me    Person
-	token string
+	token string // that this connection came with
 	wish  string // the nickname that was chosen last
 
 	// What lasts longer than a connection.
@@ -52,7 +52,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg.defaults(), base: base, token: cfg.Token, wish: cfg.Nick,
+		cfg: cfg.defaults(), base: base, wish: cfg.Nick,
 		events: make(chan Event, 256), kick: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	rooms := cfg.Rooms
@@ -179,7 +179,7 @@ func (c *Client) within(ctx context.Context, d time.Duration, why error) (contex
 func (c *Client) address() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.path = ""
+	c.path, c.token = "", c.cfg.Tokens.Load()
 	u, q := *c.base, url.Values{"history": {strconv.Itoa(c.cfg.History)}}
 	if c.wish != "" {
 		q.Set("nick", c.wish)

@@ -103,6 +103,24 @@ func (c *clock) pass(t *testing.T, d time.Duration) {
 	}
 }
 
+// shelf is where several clients keep their token.
+type shelf struct {
+	mu    sync.Mutex
+	token string
+}
+
+func (s *shelf) Load() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token
+}
+
+func (s *shelf) Save(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.token = token
+}
+
 // wire is one connection of the fake server.
 type wire struct {
 	*testing.T

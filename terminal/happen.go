@@ -12,7 +12,6 @@ func (s *Screen) event(e client.Event) {
 	switch e := e.(type) {
 	case client.Hello:
 		s.online, s.why = true, ""
-		s.keep(e.Token)
 	case client.Away:
 		s.away(e)
 	case client.Joined:
@@ -42,7 +41,6 @@ func (s *Screen) event(e client.Event) {
 			v.typing[e.From.ID] = typist{e.From.Nick, s.now().Add(typingFor)}
 		}
 	case client.Nick:
-		s.keep(e.Token)
 		s.shown().note(notice, "you are %s now", e.Nick)
 	case client.Notice:
 		s.shown().note(trouble, "%v", e.Err)
