@@ -259,3 +259,20 @@ func TestTypingOnceASecond(t *testing.T) {
 	typing(ann, true)
 	typing(ann, false)
 }
+
+// A room that is behind has other things to do than to tell who writes; later it is told again.
+func TestTypingInABusyRoom(t *testing.T) {
+	w := start(t, freeze, func(o *options) { o.server.Workers, o.chat.Rooms.Window = 1, 4096 })
+	w.late.Store(int64(time.Hour))
+	eve := w.as("eve", "r")
+	ann, _, _ := w.seated("ann", "r")
+	if w.chat.TypeWhileBehind("r", "ann") {
+		t.Error("it was told")
+	}
+	eve.say("now")
+	for line := eve.hear(); line != "eve: now"; line = eve.hear() {
+	}
+	ann.expect("msg")
+	ann.say(`{"op":"typing","room":"r"}`)
+	ann.expect("typing")
+}
