@@ -248,15 +248,19 @@ func readWish(query string) (w wish, err error) {
 		}
 		w.history = int(n)
 	}
-	if !q.Has("epoch") && !q.Has("after") {
-		return w, nil
+	var epoch *string
+	if q.Has("epoch") {
+		epoch = new(q.Get("epoch"))
 	}
-	after, err := strconv.ParseUint(q.Get("after"), 10, 64)
-	if err != nil {
-		return w, err
+	var after *uint64
+	if q.Has("after") {
+		n, err := strconv.ParseUint(q.Get("after"), 10, 64)
+		if err != nil {
+			return w, err
+		}
+		after = &n
 	}
-	epoch := q.Get("epoch")
-	w.resume, err = resumption(&epoch, &after)
+	w.resume, err = resumption(epoch, after)
 	return w, err
 }
 
