@@ -8,10 +8,13 @@ import (
 	"throng/client"
 )
 
+// The lobby, when it is not resumed behind m4.
+const lostJoined = `{"t":"joined","room":"lobby","epoch":"e","seq":20,"oldest":11,"members":2,"resumed":false}`
+
+var lostLobby = client.Joined{Room: "lobby", Epoch: "e", Seq: 20, Oldest: 11, Members: 2, Again: true}
+
 // What cannot be resumed is said, and nothing is shown twice.
 func TestLost(t *testing.T) {
-	is := client.Joined{Room: "lobby", Epoch: "e", Seq: 20, Oldest: 11, Members: 2, Again: true}
-	const says = `{"t":"joined","room":"lobby","epoch":"e","seq":20,"oldest":11,"members":2,"resumed":false}`
 	gap := func(from, to uint64, missed int) (string, client.Gap) {
 		return fmt.Sprintf(`{"t":"gap","room":"lobby","from":%d,"to":%d,"missed":%d}`, from, to, missed),
 			client.Gap{Room: "lobby", From: from, To: to, Missed: missed}
@@ -19,19 +22,19 @@ func TestLost(t *testing.T) {
 	said, told := gap(5, 10, 6)
 	t.Run("told", func(t *testing.T) {
 		f, w := enter(t)
-		w = again(f, w, says, is)
+		w = again(f, w, lostJoined, lostLobby)
 		w.says(said, msg(11, 10), msg(12, 11))
 		f.happens(told, heard(11, 10), heard(12, 11))
 	})
 	t.Run("told less than is lost", func(t *testing.T) {
 		f, w := enter(t)
-		w = again(f, w, says, is)
+		w = again(f, w, lostJoined, lostLobby)
 		w.says(said, msg(18, 17))
 		f.happens(told, client.Gap{Room: "lobby", From: 11, To: 17}, heard(18, 17))
 	})
 	t.Run("told, and cut before the next message", func(t *testing.T) {
 		f, w := enter(t)
-		w = again(f, w, says, is)
+		w = again(f, w, lostJoined, lostLobby)
 		w.says(said)
 		f.happens(told)
 		w.end(io.EOF)
@@ -39,23 +42,6 @@ func TestLost(t *testing.T) {
 		f.clock.pass(t, pause(1))
 		if w = f.accepts(); w.query.Get("after") != "10" {
 			t.Errorf("asked for what is behind %s", w.query.Get("after"))
-		}
-	})
-	t.Run("told, and cut before the numbering begins anew", func(t *testing.T) {
-		f, w := enter(t)
-		w = again(f, w, says, is)
-		w.says(said, msg(18, 17), `{"t":"gap","room":"lobby","from":19,"to":30,"missed":12}`)
-		f.happens(told, client.Gap{Room: "lobby", From: 11, To: 17}, heard(18, 17), client.Gap{Room: "lobby", From: 19, To: 30, Missed: 12})
-		// In the new life the same numbers are other messages: none of them is known, none of them is lost.
-		w = again(f, w, `{"t":"joined","room":"lobby","epoch":"new","seq":20,"oldest":1,"members":1,"resumed":false}`,
-			client.Joined{Room: "lobby", Epoch: "new", Seq: 20, Oldest: 1, Members: 1, Again: true, Renumbered: true})
-		w.says(msg(18, 17), msg(19, 18), msg(20, 19), msg(32, 31))
-		f.happens(heard(18, 17), heard(19, 18), heard(20, 19), client.Gap{Room: "lobby", From: 21, To: 31}, heard(32, 31))
-		w.end(io.EOF)
-		f.happens(client.Away{Err: io.EOF, Retry: pause(1)})
-		f.clock.pass(t, pause(1))
-		if q := f.accepts().query; q.Get("epoch") != "new" || q.Get("after") != "32" {
-			t.Errorf("asked for what is behind %v", q)
 		}
 	})
 	t.Run("not told", func(t *testing.T) {
@@ -83,6 +69,25 @@ func TestLost(t *testing.T) {
 		f.happens(greeted, client.Joined{Room: "lobby", Epoch: "e", Seq: 4, Oldest: 5, Members: 1},
 			client.Gap{Room: "lobby", From: 5, To: 6}, heard(7, 6))
 	})
+}
+
+// Gaps before a room's numbering begins anew, one of them trimmed, say nothing of the numbers after it.
+func TestGapsOverTwoLives(t *testing.T) {
+	f, w := enter(t)
+	w = again(f, w, lostJoined, lostLobby)
+	w.says(`{"t":"gap","room":"lobby","from":5,"to":10,"missed":6}`, msg(18, 17), `{"t":"gap","room":"lobby","from":19,"to":30,"missed":12}`)
+	f.happens(client.Gap{Room: "lobby", From: 5, To: 10, Missed: 6}, client.Gap{Room: "lobby", From: 11, To: 17}, heard(18, 17), client.Gap{Room: "lobby", From: 19, To: 30, Missed: 12})
+	// In the new life the same numbers are other messages: none of them is known, none of them is lost without a word.
+	w = again(f, w, `{"t":"joined","room":"lobby","epoch":"new","seq":0,"oldest":1,"members":1,"resumed":false}`,
+		client.Joined{Room: "lobby", Epoch: "new", Oldest: 1, Members: 1, Again: true, Renumbered: true})
+	w.says(msg(3, 2), msg(18, 3), msg(32, 31))
+	f.happens(client.Gap{Room: "lobby", From: 1, To: 2}, heard(3, 2), heard(18, 3), client.Gap{Room: "lobby", From: 19, To: 31}, heard(32, 31))
+	w.end(io.EOF)
+	f.happens(client.Away{Err: io.EOF, Retry: pause(1)})
+	f.clock.pass(t, pause(1))
+	if q := f.accepts().query; q.Get("epoch") != "new" || q.Get("after") != "32" {
+		t.Errorf("asked for what is behind %v", q)
+	}
 }
 
 // A gap may have one of ours in it: it is said again, and the answer confirms it.
