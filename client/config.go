@@ -77,13 +77,19 @@ func (m *memory) Save(token string) { m.token = token }
 // Clock is what a Client knows of time.
 type Clock interface {
 	Now() time.Time
-	After(d time.Duration) <-chan time.Time
+	// At sends at a time, at once when that is over.
+	At(t time.Time) <-chan time.Time
 }
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }
+
+// after is a time from now on.
+func (c *Client) after(d time.Duration) <-chan time.Time {
+	return c.cfg.Clock.At(c.cfg.Clock.Now().Add(d))
+}
 
 // backoff doubles and spreads, so that those whom a restart has cut off do not come back all at once.
 func backoff(attempt int) time.Duration {
