@@ -33,7 +33,7 @@ type chatCmd struct {
 
 // Run chats until the person, the input's end or a signal ends it.
 func (cmd *chatCmd) Run(o out) error {
-	cfg, tokens, err := cmd.config()
+	cfg, err := cmd.config()
 	if err != nil {
 		return err
 	}
@@ -41,10 +41,13 @@ func (cmd *chatCmd) Run(o out) error {
 	if err != nil {
 		return usageError{err.Error()}
 	}
+	unkept := func() error { return nil } // the token is not worth ending a talk for
 	if !cmd.NoToken {
-		if cfg.Token, err = tokens.Load(server); err != nil {
+		token, err := terminal.UserToken(server)
+		if err != nil {
 			return err
 		}
+		cfg.Tokens, unkept = token, token.Err
 	}
 	lines := cmd.plain()
 	if lines && cmd.History < 0 || cmd.History == 0 {
@@ -56,41 +59,30 @@ func (cmd *chatCmd) Run(o out) error {
 	if err != nil {
 		return usageError{err.Error()}
 	}
-	var unkept error // the token is not worth ending a talk for
-	keep := func(token string) {
-		if !cmd.NoToken {
-			unkept = tokens.Save(server, token)
-		}
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if lines {
-		err = cmd.lines(ctx, c, o, keep)
+		err = cmd.lines(ctx, c, o)
 	} else {
-		err = screen(ctx, c, keep)
+		err = screen(ctx, c)
 	}
-	return errors.Join(err, unkept)
+	return errors.Join(err, unkept())
 }
 
 // config checks what was asked for.
-func (cmd *chatCmd) config() (cfg client.Config, tokens terminal.Tokens, err error) {
+func (cmd *chatCmd) config() (cfg client.Config, err error) {
 	for _, room := range cmd.Room {
 		if err := client.CheckRoom(room); err != nil {
-			return cfg, tokens, usageError{err.Error()}
+			return cfg, usageError{err.Error()}
 		}
 	}
 	switch {
 	case cmd.Timeout <= 0:
-		return cfg, tokens, usageError{"--timeout is more than 0"}
+		return cfg, usageError{"--timeout is more than 0"}
 	case cmd.History < -1:
-		return cfg, tokens, usageError{"--history cannot be negative"}
+		return cfg, usageError{"--history cannot be negative"}
 	}
-	if !cmd.NoToken {
-		if tokens, err = terminal.UserTokens(); err != nil {
-			return cfg, tokens, err
-		}
-	}
-	return client.Config{URL: cmd.URL, Rooms: cmd.Room, Nick: cmd.Nick}, tokens, nil
+	return client.Config{URL: cmd.URL, Rooms: cmd.Room, Nick: cmd.Nick}, nil
 }
 
 // plain says whether there are lines instead of a screen.
@@ -102,11 +94,11 @@ func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // lines runs the line mode. Input from a pipe is said, and nothing is printed, unless that is asked for;
 // a person at the keyboard listens, unless a conversation in lines is asked for.
-func (cmd *chatCmd) lines(ctx context.Context, c *client.Client, o out, keep func(string)) error {
+func (cmd *chatCmd) lines(ctx context.Context, c *client.Client, o out) error {
 	both, typed := cmd.Lines || os.Getenv("TERM") == "dumb", isTerminal(os.Stdin)
 	l := terminal.Lines{
 		Client: c, Err: o.err, Room: c.Rooms()[0], Several: len(c.Rooms()) > 1,
-		JSON: cmd.JSON, Follow: cmd.Follow, Timeout: cmd.Timeout, Keep: keep,
+		JSON: cmd.JSON, Follow: cmd.Follow, Timeout: cmd.Timeout,
 	}
 	if both || !typed {
 		l.In = os.Stdin
@@ -118,10 +110,10 @@ func (cmd *chatCmd) lines(ctx context.Context, c *client.Client, o out, keep fun
 }
 
 // screen runs the full screen.
-func screen(ctx context.Context, c *client.Client, keep func(string)) error {
+func screen(ctx context.Context, c *client.Client) error {
 	cells, err := tcell.NewScreen()
 	if err != nil {
 		return fmt.Errorf("open the terminal: %w; --lines does without", err)
 	}
-	return terminal.NewScreen(c, cells, keep).Run(ctx)
+	return terminal.NewScreen(c, cells).Run(ctx)
 }

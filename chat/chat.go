@@ -139,16 +139,19 @@ func (ch *Chat) Start(s *server.Server) {
 // Rooms is the number of rooms. Any goroutine.
 func (ch *Chat) Rooms() int { return ch.rooms.Len() }
 
-// Bytes implements server.Keeper: what the rooms hold.
-func (ch *Chat) Bytes() int64 { return ch.rooms.Bytes() }
+// Bytes implements server.Keeper: what the rooms hold, and people, those included who may come back.
+func (ch *Chat) Bytes() int64 { return ch.rooms.Bytes() + ch.people.bytes() }
 
 // Shed implements server.Keeper: the longest logs give.
-func (ch *Chat) Shed(target int64) (taken int64) { return ch.rooms.Shed(target, shedRooms) }
+func (ch *Chat) Shed(target int64) (taken int64) {
+	return ch.rooms.Shed(max(0, target-ch.people.bytes()), shedRooms)
+}
 
 // Metrics implements server.Meter.
 func (ch *Chat) Metrics(add func(name, help string, value int64)) {
 	add("rooms", "Rooms, those included that are kept for their history.", int64(ch.rooms.Len()))
-	add("rooms_bytes", "Memory of the rooms, their logs included, without their members.", ch.Bytes())
+	add("rooms_bytes", "Memory of the rooms, their logs included, without their members.", ch.rooms.Bytes())
+	add("persons", "People who speak throng.v1, those included who have just lost the connection.", ch.people.count.Load())
 	add("evicted_rooms_total", "Empty rooms whose history was given up for new ones because of --max-rooms or --memory.", int64(ch.rooms.Evicted()))
 	add("refused_rooms_total", "Upgrades answered 503, and joins refused, because of --max-rooms.", int64(ch.roomsRefused.Load()))
 }
@@ -261,15 +264,19 @@ func readWish(query string) (w wish, err error) {
 		}
 		w.history = int(n)
 	}
-	if !q.Has("epoch") && !q.Has("after") {
-		return w, nil
+	var epoch *string
+	if q.Has("epoch") {
+		epoch = new(q.Get("epoch"))
 	}
-	after, err := strconv.ParseUint(q.Get("after"), 10, 64)
-	if err != nil {
-		return w, err
+	var after *uint64
+	if q.Has("after") {
+		n, err := strconv.ParseUint(q.Get("after"), 10, 64)
+		if err != nil {
+			return w, err
+		}
+		after = &n
 	}
-	epoch := q.Get("epoch")
-	w.resume, err = resumption(&epoch, &after)
+	w.resume, err = resumption(epoch, after)
 	return w, err
 }
 

@@ -298,3 +298,25 @@ func (ch *Chat) Lose(in string, people int) {
 	})
 	<-done
 }
+
+// TypeWhileBehind has a room fall behind with what its members are to get, and says whether it is then told that somebody writes. With
+// one worker.
+func (ch *Chat) TypeWhileBehind(in, nick string) (told bool) {
+	done := make(chan bool)
+	ch.srv.Workers()[0].Post(func() {
+		var who *place
+		ch.rooms.With(in, func(r *room.Room) {
+			r.Members(0, 1<<30, func(_ uint64, p room.Peer) {
+				if p, ok := p.(*place); ok && ch.names.of(&p.seat.who.nick) == nick {
+					who = p
+				}
+			})
+			for r.Admits(nil) {
+				r.Notice(ch.desks[0].line("something to be written"))
+			}
+		})
+		who.seat.typing(who)
+		done <- who.typed != 0
+	})
+	return <-done
+}

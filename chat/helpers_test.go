@@ -203,12 +203,12 @@ func (w *world) as(nick, room string) *person {
 
 // deaf joins like as, but with little room in the kernel for what it does not
 // read, and the same at the server's end if it was started with little.
-func (w *world) deaf(path string) *person {
+func (w *world) deaf(path string, protocols ...string) *person {
 	w.Helper()
 	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
 	}}
-	p, err := w.dial(ws.Dialer{NetDial: small.DialContext}, path)
+	p, err := w.dial(ws.Dialer{NetDial: small.DialContext, Protocols: protocols}, path)
 	must(w.T, err)
 	return p
 }

@@ -115,6 +115,23 @@ func TestGoneTwiceInOneTick(t *testing.T) {
 	bob.news("ann", "", 1)
 }
 
+// Somebody who went twice in one tick of a coarse clock is forgotten once: not again after having come back.
+func TestForgottenOnce(t *testing.T) {
+	const inATick = 2048 // absences, of which each loss of a connection is one and each room another
+	w := start(t, freeze)
+	ann, hello, _ := w.seated("ann", "r")
+	w.chat.Lose("elsewhere", inATick/2-1)
+	w.drop(ann)
+	ann, _, _ = w.back(hello, "r")
+	w.drop(ann)
+	w.pass(31 * time.Second)
+	w.back(hello, "r")
+	w.pass(0)
+	if _, again, joined := w.back(hello, "r"); who(again) != who(hello) || joined["members"] != 1.0 {
+		t.Errorf("%v, %v", again, joined)
+	}
+}
+
 // A nickname that was taken in the meantime is not given back; the id is.
 func TestNicknameTakenMeanwhile(t *testing.T) {
 	w := start(t, freeze)
@@ -194,12 +211,17 @@ func TestTokensThatAreNone(t *testing.T) {
 	_, hello, _ := w.seated("ann", "r")
 	token := hello["token"].(string)
 	tokens := []string{"x", "AAAA", token[:len(token)-1], token + "AAAA", "!!!", strings.Repeat("A", 1000), token[4:]}
-	for i := 0; i < len(token); i += 3 {
-		other := byte('A')
-		if token[i] == other {
-			other = 'Q'
-		}
+	tokens = append(tokens, token+"%0A", token[:9]+"%0D"+token[9:])
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	flip := func(i, bit int) {
+		other := digits[strings.IndexByte(digits, token[i])^(1<<bit)]
 		tokens = append(tokens, token[:i]+string(other)+token[i+1:])
+	}
+	for i := range len(token) {
+		flip(i, i%6)
+	}
+	for bit := range 6 { // some bits of the last digit mean nothing
+		flip(len(token)-1, bit)
 	}
 	for _, forged := range tokens {
 		w.stranger(forged, hello)

@@ -4,6 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"throng/chat"
 )
 
 // The memory budget holds with real rooms and real connections: rooms whose windows would need
@@ -53,6 +58,30 @@ func TestMemoryOfRooms(t *testing.T) {
 			t.Errorf("nothing was missed in room %d", i)
 		}
 	}
+}
+
+// People count as memory, also for as long as they may come back: whoever comes and goes as often as can be fills no more than
+// there may be, and what the rooms hold does not give for them more than it has.
+func TestMemoryOfPeople(t *testing.T) {
+	const limit = 64 << 10
+	w := start(t, freeze, func(o *options) { o.server.MaxHeldBytes = limit })
+	ear := w.as("ear", "r")
+	came := 0
+	for ; came < limit>>10; came++ {
+		p, err := w.dial(ws.Dialer{Protocols: []string{chat.Protocol}}, "/chat/r")
+		if err != nil {
+			break
+		}
+		p.expect("hello")
+		p.say(said("r", "x", "1"))
+		ear.hear()
+		w.drop(p)
+	}
+	if s := w.srv.Stats(); came < 20 || s.MemoryRefused != 1 || s.GaveUp != 0 || s.HeldBytes > limit {
+		t.Errorf("%d came: %+v", came, s)
+	}
+	w.pass(31 * time.Second)
+	w.seated("ann", "r")
 }
 
 // What a large message was composed in is not kept for the next one.

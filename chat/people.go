@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +26,13 @@ type person struct {
 	seats int              // connections
 	gone  time.Duration    // when the last of them went, if there is none
 	stays map[string]*stay // by room
-	said  [remembered]said // a ring
+	said  []said           // a ring, made when the first message comes: most only listen
 	next  int
 	calm  time.Duration // when all changes of the nickname are forgotten
 }
+
+// personBytes is what a person weighs, tables and the ring of ids included.
+const personBytes = 1 << 10
 
 // A stay is somebody's being in a room, for which a connection is not needed all the time.
 type stay struct {
@@ -99,6 +103,9 @@ func (p *person) recall(epoch uint64, id string) (seq uint64, known bool) {
 			return s.seq, true
 		}
 	}
+	if p.said == nil {
+		p.said = make([]said, remembered)
+	}
 	p.said[p.next] = said{id: id, epoch: epoch}
 	p.next = (p.next + 1) % remembered
 	return 0, false
@@ -125,6 +132,7 @@ func (p *person) settle(epoch uint64, id string, seq uint64) {
 // people are all persons that are there, or were a moment ago.
 type people struct {
 	names *names
+	count atomic.Int64
 
 	mu       sync.Mutex
 	random   *rand.Rand
@@ -160,6 +168,7 @@ func (pp *people) arrive(c *claim) *person {
 	}
 	p := &person{number: number, id: fmt.Sprintf("%016x", number), seats: 1, stays: make(map[string]*stay)}
 	pp.byNumber[number] = p
+	pp.count.Add(1)
 	switch {
 	case c == nil:
 		p.nick.Store(pp.names.draw())
@@ -171,6 +180,9 @@ func (pp *people) arrive(c *claim) *person {
 	}
 	return p
 }
+
+// bytes is what people hold. Any goroutine.
+func (pp *people) bytes() int64 { return pp.count.Load() * personBytes }
 
 // depart counts a connection out.
 func (pp *people) depart(p *person, now time.Duration) {
@@ -207,7 +219,7 @@ func (pp *people) due(before time.Duration, limit int) []absence {
 }
 
 // forget forgets somebody who has not come back since, with the nickname: whoever comes with the token after that finds
-// it free. Who has still to be taken leave of somewhere, having come back and gone within one tick of the clock, is forgotten with the
+// it free, and is somebody else in the table. Who has still to be taken leave of somewhere, having come back and gone within one tick of the clock, is forgotten with the
 // absence behind that.
 func (pp *people) forget(a absence) {
 	p := a.who
@@ -215,8 +227,9 @@ func (pp *people) forget(a absence) {
 	defer pp.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seats == 0 && p.gone == a.since && len(p.stays) == 0 {
+	if p.seats == 0 && p.gone == a.since && len(p.stays) == 0 && pp.byNumber[p.number] == p {
 		delete(pp.byNumber, p.number)
+		pp.count.Add(-1)
 		pp.names.release(&p.nick)
 	}
 }

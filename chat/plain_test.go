@@ -370,6 +370,8 @@ func TestRefusedUpgrades(t *testing.T) {
 		"/chat/" + strings.Repeat("x", 65): 400,
 		"/x":                               404, "/chats": 404, "/Chat": 404, "/chat.": 404, "/favicon.ico": 404, "//chat": 404,
 		"/chat?history=x": 400, "/chat?history=-1": 400, "/chat?history=1.5": 400, "/chat?history=%2B1": 400,
+		"/chat?after=1": 400, "/chat?epoch=1": 400, "/chat?epoch=&after=": 400, "/chat?epoch=1&after=-1": 400, "/chat?epoch=1&after=1e3": 400,
+		"/chat?epoch=z&after=18446744073709551615": 101, "/chat?epoch=&after=0": 101,
 
 		"/chat?history=99999999999": 101, // all that is kept
 		"/chat?history=":            101, "/chat?history=007": 101, "/chat?history=2147483647": 101, "/chat?unknown=1": 101,

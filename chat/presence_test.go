@@ -239,3 +239,64 @@ func TestStormThatStaysAway(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// A room is told that somebody writes once a second at most through each connection, who writes too; and for typing nobody waits.
+func TestTypingOnceASecond(t *testing.T) {
+	w := start(t, freeze)
+	w.late.Store(int64(time.Hour))
+	eve := w.as("eve", "r")
+	bob, _, _ := w.seated("bob", "r")
+	ann, hello, _ := w.seated("ann", "r")
+	again, _, _ := w.back(hello, "r")
+	// until counts what somebody is told of who writes, before something else comes.
+	until := func(p *person, t string) (told int) {
+		for o := p.get(); o["t"] != t; o = p.get() {
+			if o["t"] != "typing" || o["room"] != "r" || fmt.Sprint(o["from"]) != fmt.Sprint(hello["me"]) || len(o) != 3 {
+				w.Errorf("%v", o)
+			}
+			told++
+		}
+		return told
+	}
+	typing := func(p *person, want bool) {
+		t.Helper()
+		p.say(`{"op":"typing","room":"r","id":"no answer has it"}`, `{"op":"ping"}`)
+		own := until(p, "pong")
+		bob.say(said("r", "now", ""))
+		for _, x := range []*person{bob, ann, again} {
+			told := until(x, "msg")
+			if x == p {
+				told += own
+			}
+			if told > 1 || (told == 1) != want {
+				t.Errorf("told %d times, want %v", told, want)
+			}
+		}
+		eve.wants("bob: now") // and nothing of who writes
+	}
+	typing(ann, true)
+	typing(ann, false)
+	typing(again, true) // it has a second of its own
+	w.late.Add(int64(time.Second - 1))
+	typing(ann, false)
+	w.late.Add(1)
+	typing(ann, true)
+	typing(ann, false)
+}
+
+// A room that is behind has other things to do than to tell who writes; later it is told again.
+func TestTypingInABusyRoom(t *testing.T) {
+	w := start(t, freeze, func(o *options) { o.server.Workers, o.chat.Rooms.Window = 1, 4096 })
+	w.late.Store(int64(time.Hour))
+	eve := w.as("eve", "r")
+	ann, _, _ := w.seated("ann", "r")
+	if w.chat.TypeWhileBehind("r", "ann") {
+		t.Error("it was told")
+	}
+	eve.say("now")
+	for line := eve.hear(); line != "eve: now"; line = eve.hear() {
+	}
+	ann.expect("msg")
+	ann.say(`{"op":"typing","room":"r"}`)
+	ann.expect("typing")
+}

@@ -73,13 +73,17 @@ func (q *request) idIfShort() string {
 // explain says what is wrong with a request in words that its sender can use.
 func explain(err error) string {
 	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong) && wrong.Field == "":
-		return "a request is a JSON object, not a " + wrong.Value
-	case errors.As(err, &wrong):
-		return "the field " + cut(wrong.Field, maxEcho) + " cannot be a " + cut(wrong.Value, maxEcho)
+	if !errors.As(err, &wrong) {
+		return "a request is a JSON object: " + cut(err.Error(), 2*maxEcho)
 	}
-	return "a request is a JSON object: " + cut(err.Error(), 2*maxEcho)
+	what := "a " + cut(wrong.Value, maxEcho)
+	if wrong.Value == "array" || wrong.Value == "object" {
+		what = "an " + wrong.Value
+	}
+	if wrong.Field == "" {
+		return "a request is a JSON object, not " + what
+	}
+	return "the field " + cut(wrong.Field, maxEcho) + " cannot be " + what
 }
 
 // notThere answers a request about a room that the connection is not in.
@@ -103,12 +107,7 @@ func (s *seat) inRoom(p *place, q *request) (taken bool) {
 		name := p.Room().Name()
 		p.Flush() // what was said before comes before the answer
 		s.leave(p, false)
-		for i := range s.places {
-			if s.places[i] == p {
-				s.places = append(s.places[:i], s.places[i+1:]...)
-				break
-			}
-		}
+		s.places = slices.DeleteFunc(s.places, func(other *place) bool { return other == p })
 		s.send(append(s.answerRoom("left", q.ID, name), '}'))
 	case "who":
 		s.members(p, q)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
 	"throng/chat"
+	"throng/server"
 )
 
 // object is one that the server sent.
@@ -46,4 +48,38 @@ func TestBye(t *testing.T) {
 	ann.closed(ws.StatusGoingAway)
 	bob.closed(ws.StatusGoingAway)
 	must(t, <-done)
+}
+
+// Who answers no ping is told when to come back as well: what reads may be there, and what answers not.
+func TestByeToTheSilent(t *testing.T) {
+	w := start(t, freeze, func(o *options) { o.server.PingPeriod = 50 * time.Millisecond })
+	ann := w.seat("/chat")
+	if bye := ann.object("bye"); bye["code"] != 4008.0 || bye["reconnect_ms"].(float64) < 500 {
+		t.Errorf("%v", bye)
+	}
+	ann.closed(server.CodeIdle)
+}
+
+// Who is too slow, and is to be closed for that, is told when to come back behind what was sent, and nothing is missing before.
+func TestByeToTheSlow(t *testing.T) {
+	const messages = 2000
+	w := start(t, freeze, small, func(o *options) { o.chat.CloseSlow = true })
+	bob := w.deaf("/chat/r?history=0", chat.Protocol)
+	w.as("ann", "r").flood(messages)
+	bob.object("hello")
+	bob.object("joined")
+	for seq := 1.0; ; seq++ {
+		var o object
+		must(t, json.Unmarshal([]byte(bob.hear()), &o))
+		if o["t"] == "bye" {
+			if o["code"] != 4000.0 {
+				t.Errorf("%v", o)
+			}
+			break
+		}
+		if o["t"] != "msg" || o["seq"] != seq {
+			t.Fatalf("%v, want message %v", o, seq)
+		}
+	}
+	bob.closed(server.CodeSlow)
 }

@@ -41,8 +41,8 @@ func (c claim) sign(key []byte) string {
 // verify reads a token. The error is errToken, whatever is wrong with it.
 func verify(key []byte, token string, now time.Time) (c claim, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(b) < claimSize+macSize || b[0] != tokenVersion {
-		return c, errToken
+	if err != nil || len(b) < claimSize+macSize || b[0] != tokenVersion || base64.RawURLEncoding.EncodeToString(b) != token {
+		return c, errToken // the last: what was written in another way, with bits that mean nothing or with new lines
 	}
 	b, sum := b[:len(b)-macSize], b[len(b)-macSize:]
 	if !hmac.Equal(sum, mac(key, b)) {

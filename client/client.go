@@ -22,7 +22,7 @@ type Client struct {
 
 	// Who we are.
 	me    Person
-	token string
+	token string // that this connection came with
 	wish  string // the nickname that was chosen last
 
 	// What lasts longer than a connection.
@@ -52,7 +52,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg.defaults(), base: base, token: cfg.Token, wish: cfg.Nick,
+		cfg: cfg.defaults(), base: base, wish: cfg.Nick,
 		events: make(chan Event, 256), kick: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	rooms := cfg.Rooms
@@ -116,7 +116,7 @@ func (c *Client) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		select {
-		case <-c.cfg.Clock.After(away.Retry):
+		case <-c.after(away.Retry):
 		case <-c.wake:
 		case <-ctx.Done():
 			return ctx.Err()
@@ -167,7 +167,7 @@ func (c *Client) within(ctx context.Context, d time.Duration, why error) (contex
 	limited, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
-		case <-c.cfg.Clock.After(d):
+		case <-c.after(d):
 			cancel(why)
 		case <-limited.Done():
 		}
@@ -179,7 +179,7 @@ func (c *Client) within(ctx context.Context, d time.Duration, why error) (contex
 func (c *Client) address() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.path = ""
+	c.path, c.token = "", c.cfg.Tokens.Load()
 	u, q := *c.base, url.Values{"history": {strconv.Itoa(c.cfg.History)}}
 	if c.wish != "" {
 		q.Set("nick", c.wish)
@@ -283,8 +283,9 @@ func (c *Client) hand(ctx context.Context, more ...Event) bool {
 // write sends what there is to send, and looks after the time.
 func (c *Client) write(ctx context.Context, cut context.CancelCauseFunc, conn Conn) {
 	for {
+		now := c.cfg.Clock.Now()
 		c.mu.Lock()
-		wait, alive := c.tick(c.cfg.Clock.Now())
+		wait, alive := c.tick(now)
 		frames := c.out
 		c.out = nil
 		c.mu.Unlock()
@@ -296,7 +297,7 @@ func (c *Client) write(ctx context.Context, cut context.CancelCauseFunc, conn Co
 			if err := conn.Write(ctx, f); err != nil {
 				// What the server has said about it may still have to be read.
 				select {
-				case <-c.cfg.Clock.After(grace):
+				case <-c.after(grace):
 					cut(err)
 				case <-ctx.Done():
 				}
@@ -305,7 +306,7 @@ func (c *Client) write(ctx context.Context, cut context.CancelCauseFunc, conn Co
 		}
 		select {
 		case <-c.kick:
-		case <-c.cfg.Clock.After(wait):
+		case <-c.cfg.Clock.At(now.Add(wait)):
 		case <-ctx.Done():
 			return
 		}

@@ -37,8 +37,11 @@ type Config struct {
 	URL string
 	// Rooms to join. With none it is the URL's, or the lobby.
 	Rooms []string
-	// Nick is the nickname that you would like; Token, from an earlier Hello or Nick, says who you were.
-	Nick, Token string
+	// Nick is the nickname that you would like.
+	Nick string
+	// Tokens keeps the token, which says who you are; nil is the client's own memory. Clients that share it are one
+	// person.
+	Tokens Tokens
 	// History is how many of the latest messages of a room come when it is joined; 0 is 50, NoHistory none.
 	History int
 
@@ -57,16 +60,36 @@ type Config struct {
 // NoHistory is a Config.History.
 const NoHistory = -1
 
+// Tokens keeps the latest token, for one client or for several. Its methods are called on any goroutine; they must not call the
+// client, and should take no longer than a file does.
+type Tokens interface {
+	// Load returns what was kept last, by whomever; empty is nothing.
+	Load() (token string)
+	Save(token string)
+}
+
+// memory is a client's own.
+type memory struct{ token string }
+
+func (m *memory) Load() string      { return m.token }
+func (m *memory) Save(token string) { m.token = token }
+
 // Clock is what a Client knows of time.
 type Clock interface {
 	Now() time.Time
-	After(d time.Duration) <-chan time.Time
+	// At sends at a time, at once when that is over.
+	At(t time.Time) <-chan time.Time
 }
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }
+
+// after is a time from now on.
+func (c *Client) after(d time.Duration) <-chan time.Time {
+	return c.cfg.Clock.At(c.cfg.Clock.Now().Add(d))
+}
 
 // backoff doubles and spreads, so that those whom a restart has cut off do not come back all at once.
 func backoff(attempt int) time.Duration {
@@ -84,6 +107,9 @@ func (c Config) defaults() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = systemClock{}
+	}
+	if c.Tokens == nil {
+		c.Tokens = &memory{}
 	}
 	if c.Dial == nil {
 		c.Dial = DialWebSocket
@@ -163,4 +189,5 @@ var (
 
 	errSilent = errors.New("the server is silent")
 	errHello  = errors.New("the server has not said hello")
+	errOther  = errors.New("another connection of yours has got a new identity, which is taken over")
 )

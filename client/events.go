@@ -26,7 +26,7 @@ type Event interface{ event() }
 // Hello is the first event of each connection: who you are.
 type Hello struct {
 	Me     Person `json:"me"`
-	Token  string `json:"token"` // to be the same member later
+	Token  string `json:"token"` // to be the same member later; Config.Tokens has got it
 	Server string `json:"server"`
 	Limits Limits `json:"limits"`
 }

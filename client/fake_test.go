@@ -8,9 +8,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -52,7 +54,6 @@ type clock struct {
 }
 
 type timer struct {
-	d    time.Duration
 	at   time.Time
 	ring chan time.Time
 }
@@ -65,10 +66,14 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) After(d time.Duration) <-chan time.Time {
+func (c *clock) At(at time.Time) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &timer{d, c.now.Add(d), make(chan time.Time, 1)}
+	t := &timer{at, make(chan time.Time, 1)}
+	if !at.After(c.now) {
+		t.ring <- c.now
+		return t.ring
+	}
 	c.timers = append(c.timers, t)
 	select {
 	case c.set <- struct{}{}:
@@ -80,27 +85,53 @@ func (c *clock) After(d time.Duration) <-chan time.Time {
 // pass waits until somebody waits for exactly d, and lets d pass.
 func (c *clock) pass(t *testing.T, d time.Duration) {
 	t.Helper()
+	c.awaits(t, d)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	var rest []*timer
+	for _, x := range c.timers {
+		if x.at.After(c.now) {
+			rest = append(rest, x)
+		} else {
+			x.ring <- c.now
+		}
+	}
+	c.timers = rest
+}
+
+// awaits waits until somebody waits for one of some times from now on, and says for which.
+func (c *clock) awaits(t *testing.T, times ...time.Duration) time.Duration {
+	t.Helper()
 	for {
 		c.mu.Lock()
 		for _, x := range c.timers {
-			if x.d == d && x.at.Equal(c.now.Add(d)) {
-				c.now = c.now.Add(d)
-				var rest []*timer
-				for _, y := range c.timers {
-					if y.at.After(c.now) {
-						rest = append(rest, y)
-					} else {
-						y.ring <- c.now
-					}
-				}
-				c.timers = rest
-				c.mu.Unlock()
-				return
+			if slices.Contains(times, x.at.Sub(c.now)) {
+				defer c.mu.Unlock()
+				return x.at.Sub(c.now)
 			}
 		}
 		c.mu.Unlock()
-		receive(t, c.set, "timer of "+d.String())
+		receive(t, c.set, fmt.Sprint("timer of ", times))
 	}
+}
+
+// shelf is where several clients keep their token.
+type shelf struct {
+	mu    sync.Mutex
+	token string
+}
+
+func (s *shelf) Load() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token
+}
+
+func (s *shelf) Save(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.token = token
 }
 
 // wire is one connection of the fake server.

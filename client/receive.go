@@ -46,7 +46,10 @@ func (c *Client) receive(b []byte) (err error) {
 	}
 	switch head.T {
 	case "hello":
-		err = take(b, c.hello)
+		var other error
+		if err = take(b, func(h Hello) { other = c.hello(h) }); err == nil {
+			return other
+		}
 	case "joined":
 		err = take(b, c.hasJoined)
 	case "msg":
@@ -86,12 +89,17 @@ func take[T any](b []byte, f func(T)) error {
 	return nil
 }
 
-func (c *Client) hello(h Hello) {
-	returning := c.token != ""
-	c.online, c.me, c.token = true, h.Me, h.Token
+// hello takes in who we are. When a server refuses the token, all who share it are refused, and each gets an identity of its
+// own: who comes second takes over that of the first, which is kept by then. The error ends the connection.
+func (c *Client) hello(h Hello) error {
+	if c.me.ID != "" && h.Me.ID != c.me.ID && c.cfg.Tokens.Load() != c.token {
+		return errOther
+	}
+	c.online, c.me = true, h.Me
+	c.cfg.Tokens.Save(h.Token)
 	c.pending = append(c.pending, h)
 	// A token's nickname comes before the wish.
-	if returning && c.wish != "" && c.wish != h.Me.Nick {
+	if c.token != "" && c.wish != "" && c.wish != h.Me.Nick {
 		wish := c.wish
 		c.send(request{Op: "nick", ID: c.nextID(), Nick: &wish})
 	}
@@ -99,6 +107,7 @@ func (c *Client) hello(h Hello) {
 		p.asked = byPath
 	}
 	signal(c.kick)
+	return nil
 }
 
 func (c *Client) hasJoined(j Joined) {
@@ -174,7 +183,8 @@ func (c *Client) presence(p Presence) {
 }
 
 func (c *Client) nick(n Nick) {
-	c.me.Nick, c.token, c.wish = n.Nick, n.Token, n.Nick
+	c.me.Nick, c.wish = n.Nick, n.Nick
+	c.cfg.Tokens.Save(n.Token)
 	c.pending = append(c.pending, n)
 }
 

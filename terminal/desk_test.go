@@ -79,13 +79,12 @@ type desk struct {
 	cells  tcell.SimulationScreen
 	client *chatter
 	now    time.Time
-	tokens []string
 }
 
 func sit(t *testing.T, columns, rows int, rooms ...string) *desk {
 	t.Helper()
 	d := &desk{T: t, cells: tcell.NewSimulationScreen("UTF-8"), client: &chatter{events: make(chan client.Event), rooms: rooms}, now: time.UnixMilli(1e12)}
-	d.Screen = terminal.NewScreen(d.client, d.cells, func(token string) { d.tokens = append(d.tokens, token) })
+	d.Screen = terminal.NewScreen(d.client, d.cells)
 	must(t, d.Begin(func() time.Time { return d.now }))
 	t.Cleanup(d.cells.Fini)
 	d.cells.SetSize(columns, rows)

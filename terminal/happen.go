@@ -12,7 +12,6 @@ func (s *Screen) event(e client.Event) {
 	switch e := e.(type) {
 	case client.Hello:
 		s.online, s.why = true, ""
-		s.keep(e.Token)
 	case client.Away:
 		s.away(e)
 	case client.Joined:
@@ -38,11 +37,10 @@ func (s *Screen) event(e client.Event) {
 			v.moved(e)
 		}
 	case client.Typing:
-		if v, ok := s.room(e.Room); ok {
+		if v, ok := s.room(e.Room); ok && e.From.ID != s.client.Me().ID {
 			v.typing[e.From.ID] = typist{e.From.Nick, s.now().Add(typingFor)}
 		}
 	case client.Nick:
-		s.keep(e.Token)
 		s.shown().note(notice, "you are %s now", e.Nick)
 	case client.Notice:
 		s.shown().note(trouble, "%v", e.Err)

@@ -32,8 +32,6 @@ type Lines struct {
 	Follow bool
 	// Timeout is how long what was said may stay without any confirmation.
 	Timeout time.Duration
-	// Keep is called with each token.
-	Keep func(token string)
 
 	open     int // lines that are not confirmed
 	problems int // lines that were not said
@@ -155,10 +153,6 @@ func (l *Lines) read(ctx context.Context, lines chan<- string, failed chan<- err
 // event takes in what has happened.
 func (l *Lines) event(e client.Event) error {
 	switch e := e.(type) {
-	case client.Hello:
-		l.Keep(e.Token)
-	case client.Nick:
-		l.Keep(e.Token)
 	case client.Confirmed:
 		l.open--
 	case client.Failed:

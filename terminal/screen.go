@@ -41,7 +41,6 @@ type Screen struct {
 	client Chatter
 	cells  tcell.Screen
 	look   *look
-	keep   func(token string) // keeps it for the next time
 	now    func() time.Time
 
 	results chan func() // of requests, to be called here
@@ -60,10 +59,10 @@ type Screen struct {
 	ctx context.Context // of Run, for requests
 }
 
-// NewScreen makes a screen for a client that is not yet running. keep is called with each token.
-func NewScreen(c Chatter, cells tcell.Screen, keep func(token string)) *Screen {
+// NewScreen makes a screen for a client that is not yet running.
+func NewScreen(c Chatter, cells tcell.Screen) *Screen {
 	s := &Screen{
-		client: c, cells: cells, keep: keep, now: time.Now, look: newLook(0),
+		client: c, cells: cells, now: time.Now, look: newLook(0),
 		results: make(chan func()), ctx: context.Background(), why: "connecting",
 	}
 	for _, name := range c.Rooms() {

@@ -69,9 +69,9 @@ type typist struct {
 // add appends an entry. What a person looks at stays where it is.
 func (v *view) add(e *entry) { v.insert(len(v.entries), e) }
 
-// insert puts an entry at a place.
-func (v *view) insert(i int, e *entry) {
-	v.entries = slices.Insert(v.entries, i, e)
+// insert puts entries at a place.
+func (v *view) insert(i int, some ...*entry) {
+	v.entries = slices.Insert(v.entries, i, some...)
 	if extra := len(v.entries) - maxEntries; extra > 0 && v.scroll == 0 {
 		clear(v.entries[:extra])
 		v.entries = v.entries[extra:]
@@ -138,13 +138,15 @@ func (v *view) missing(g client.Gap) *entry {
 }
 
 // fill puts messages of history into a gap. They come without holes: what stands before the first of
-// them is what is still missing.
+// them is what is still missing. A gap of an earlier numbering stays: history is of the present one.
 func (v *view) fill(gap *entry, messages []client.Message) {
-	i := slices.Index(v.entries, gap)
+	i := slices.Index(v.entries[v.life:], gap)
 	if i < 0 {
 		return
 	}
+	i += v.life
 	from, left := gap.gap.From, gap.gap.To
+	var found []*entry
 	for _, m := range messages {
 		if m.Seq < from || m.Seq > gap.gap.To {
 			continue
@@ -152,15 +154,16 @@ func (v *view) fill(gap *entry, messages []client.Message) {
 		if left == gap.gap.To {
 			left = m.Prev
 		}
-		i++
-		v.insert(i, &entry{kind: said, msg: m})
+		found = append(found, &entry{kind: said, msg: m})
 	}
 	gap.lines = nil
 	if left < from {
-		v.entries = slices.DeleteFunc(v.entries, func(e *entry) bool { return e == gap })
+		v.entries = slices.Delete(v.entries, i, i+1)
+		i--
 	} else if left < gap.gap.To {
 		gap.gap.To, gap.gap.Missed = left, 0
 	}
+	v.insert(i+1, found...)
 }
 
 // moved folds who came and went into the line before, if that is about the same.
