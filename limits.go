@@ -46,6 +46,8 @@ type limitFlags struct {
 	MessageBurst int           `default:"0" help:"Messages taken from it at once after a rest; 0 is twice the rate."`
 	StallTimeout time.Duration `default:"30s" help:"How long a connection may take nothing of what waits for it."`
 	MaxRooms     int           `default:"100000" help:"Rooms at a time. With one more, one that is empty and kept for its history gives way. 0 is any number."`
+
+	MaxRoomsPerConn int `default:"32" help:"Rooms that one connection may be in."`
 }
 
 // leastMemory is what a server needs before anybody has come.
@@ -70,6 +72,7 @@ func (l *limitFlags) check() error {
 		{"message-rate", int64(l.MessageRate), 0, 1e6},
 		{"message-burst", int64(l.MessageBurst), 0, 1e9},
 		{"max-rooms", int64(l.MaxRooms), 0, math.MaxInt32},
+		{"max-rooms-per-conn", int64(l.MaxRoomsPerConn), 1, 1024},
 	} {
 		if r.value < r.least || r.value > r.most {
 			return usageError{fmt.Sprintf("--%s is %d to %d, not %d", r.flag, r.least, r.most, r.value)}

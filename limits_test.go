@@ -87,5 +87,6 @@ func TestRefusedLimits(t *testing.T) {
 		{args: []string{"--history-count=4294967296"}, code: 2, says: "--history-count is at most 2147483647"},
 		{args: []string{"--stall-timeout=0s"}, code: 2, says: "--stall-timeout"},
 		{args: []string{"--max-rooms=-1"}, code: 2, says: "--max-rooms"},
+		{args: []string{"--max-rooms-per-conn=0"}, code: 2, says: "--max-rooms-per-conn is 1 to 1024"},
 	})
 }

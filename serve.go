@@ -187,7 +187,7 @@ func (cmd *serveCmd) chat(kernel poller.Kernel, key []byte) chat.Config {
 	rooms.Now = kernel.Now
 	return chat.Config{
 		Rooms: rooms, Announce: cmd.Announce, CloseSlow: cmd.SlowConsumer == "close", PresenceLimit: cmd.PresenceLimit,
-		TokenKey: key, MaxMessage: cmd.Limits.MaxMessage, Version: version,
+		TokenKey: key, MaxMessage: cmd.Limits.MaxMessage, RoomsPerConn: cmd.Limits.MaxRoomsPerConn, Version: version,
 	}
 }
 

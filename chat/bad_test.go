@@ -114,6 +114,31 @@ func TestV1Lenient(t *testing.T) {
 	}
 }
 
+// A connection is in so many rooms and no more, which hello says, and each join beyond is counted.
+func TestV1RoomsPerConn(t *testing.T) {
+	w := start(t, freeze, func(o *options) { o.chat.RoomsPerConn = 2 })
+	ann, hello, _ := w.seated("ann", "a")
+	if n := hello["limits"].(map[string]any)["rooms"]; n != 2.0 {
+		t.Errorf("hello says %v", n)
+	}
+	for _, c := range []struct{ request, t, code string }{
+		{`{"op":"join","room":"b"}`, "joined", ""},
+		{`{"op":"join","room":"c"}`, "error", "forbidden"},
+		{`{"op":"leave","room":"a"}`, "left", ""},
+		{`{"op":"join","room":"c"}`, "joined", ""},
+		{`{"op":"join","room":"a"}`, "error", "forbidden"},
+	} {
+		ann.trySay(c.request)
+		if o := ann.expect(c.t); c.code != "" && o["code"] != c.code {
+			t.Errorf("%s: %v", c.request, o)
+		}
+	}
+	if n := w.metric("refused_joins_total"); n != 2 {
+		t.Errorf("%d refusals were counted", n)
+	}
+	ann.conn.Close()
+}
+
 // Ten thousand joins on one connection: 32 rooms, and errors that say so; and ten thousand after leaving again leave
 // nothing behind.
 func TestV1ManyJoins(t *testing.T) {

@@ -69,6 +69,8 @@ type Config struct {
 	// MaxMessage is the server's limit, in bytes: 64 KiB. A text of throng.v1 has at most a quarter of it, so that
 	// it fits however it is written.
 	MaxMessage int64
+	// RoomsPerConn is the number of rooms that one connection of throng.v1 may be in: 32.
+	RoomsPerConn int
 	// Version is what throng.v1 says that the server is.
 	Version string
 	// PresenceLimit is the number of members above which a room is no longer
@@ -90,6 +92,7 @@ type Chat struct {
 	round  round // owned by worker 0
 
 	roomsRefused atomic.Uint64
+	joinsRefused atomic.Uint64
 }
 
 // desk is what one worker needs. It is touched by that worker alone.
@@ -112,6 +115,9 @@ func New(cfg Config, seed uint64) *Chat {
 	}
 	if cfg.MaxMessage == 0 {
 		cfg.MaxMessage = 64 << 10
+	}
+	if cfg.RoomsPerConn == 0 {
+		cfg.RoomsPerConn = 32
 	}
 	n := newNames(seed)
 	return &Chat{
@@ -154,6 +160,7 @@ func (ch *Chat) Metrics(add func(name, help string, value int64)) {
 	add("persons", "People who speak throng.v1, those included who have just lost the connection.", ch.people.count.Load())
 	add("evicted_rooms_total", "Empty rooms whose history was given up for new ones because of --max-rooms or --memory.", int64(ch.rooms.Evicted()))
 	add("refused_rooms_total", "Upgrades answered 503, and joins refused, because of --max-rooms.", int64(ch.roomsRefused.Load()))
+	add("refused_joins_total", "Joins refused because of --max-rooms-per-conn.", int64(ch.joinsRefused.Load()))
 }
 
 // Turn implements server.Turner: some fan-out.

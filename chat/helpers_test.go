@@ -310,3 +310,18 @@ func (p *person) nick() string {
 	}
 	return nick
 }
+
+// metric is the value of one of the chat's metrics.
+func (w *world) metric(name string) (value int64) {
+	w.Helper()
+	found := false
+	w.chat.Metrics(func(n, _ string, v int64) {
+		if n == name {
+			value, found = v, true
+		}
+	})
+	if !found {
+		w.Fatalf("there is no metric %s", name)
+	}
+	return value
+}

@@ -339,13 +339,7 @@ func TestMaxRooms(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}
 	}
-	refused := int64(0)
-	w.chat.Metrics(func(name, _ string, value int64) {
-		if name == "refused_rooms_total" {
-			refused = value
-		}
-	})
-	if refused != 2 {
+	if refused := w.metric("refused_rooms_total"); refused != 2 {
 		t.Errorf("%d refusals were counted", refused)
 	}
 	a.conn.Close()

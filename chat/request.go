@@ -177,8 +177,9 @@ func (s *seat) joinAsked(q *request) {
 		s.fail(q.ID, "bad_request", err.Error(), 0)
 	case s.place(q.Room) != nil:
 		s.fail(q.ID, "bad_request", "you are in the room "+q.Room+" already", 0)
-	case len(s.places) == maxRooms:
-		s.fail(q.ID, "forbidden", fmt.Sprintf("a connection is in at most %d rooms", maxRooms), 0)
+	case len(s.places) >= ch.cfg.RoomsPerConn:
+		ch.joinsRefused.Add(1)
+		s.fail(q.ID, "forbidden", fmt.Sprintf("a connection is in at most %d rooms", ch.cfg.RoomsPerConn), 0)
 	case !ch.rooms.Admit(q.Room):
 		ch.roomsRefused.Add(1)
 		s.fail(q.ID, "unavailable", "there are too many rooms on this server", 5000)

@@ -17,13 +17,12 @@ const Protocol = "throng.v1"
 // Limits of throng.v1.
 const (
 	maxID       = 64 // bytes of a request's id
-	maxRooms    = 32 // of a connection
 	joinHistory = 50 // messages that a joiner gets unless it says how many
 	maxPage     = 200
 	pageBytes   = 64 << 10
 	typingEvery = time.Second
 
-	// Changes of a nickname: each is a line to every member of up to 32 rooms, so that waiting for busy rooms alone would
+	// Changes of a nickname: each is a line to every member of all their rooms, so that waiting for busy rooms alone would
 	// not keep one person from being most of what they hear.
 	renameBurst = 20 // at once
 	renameEvery = time.Second
@@ -87,7 +86,7 @@ func (s *seat) hello() {
 	b = appendString(append(b, `","server":`...), "throng "+ch.cfg.Version)
 	b = strconv.AppendInt(append(b, `,"limits":{"message":`...), ch.maxText(), 10)
 	b = strconv.AppendInt(append(b, `,"nick":`...), maxNick, 10)
-	b = strconv.AppendInt(append(b, `,"rooms":`...), maxRooms, 10)
+	b = strconv.AppendInt(append(b, `,"rooms":`...), int64(ch.cfg.RoomsPerConn), 10)
 	b = strconv.AppendInt(append(b, `,"history":`...), int64(ch.cfg.Rooms.HistoryCount), 10)
 	b = strconv.AppendInt(append(b, `,"page":`...), maxPage, 10)
 	s.send(append(b, `}}`...))
