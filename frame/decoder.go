@@ -14,18 +14,20 @@ type Decoder struct {
 
 // Decode takes the bytes of src up to the end of the first complete message: n of
 // them, and ok is true. When ok is false and err nil, it took all of src and
-// needs more. Call it until that happens, also with an empty src:
+// needs more, or it has begun as many frames as lim allows for one call. Call it until it has taken all, also with
+// an empty src:
 //
 //	for {
 //		m, n, ok, err := d.Decode(src, &limits)
 //		if err != nil {
 //			// Close the connection with the code of err.
 //		}
-//		if !ok {
+//		src = src[n:]
+//		if ok {
+//			// Use m.
+//		} else if len(src) == 0 {
 //			break
 //		}
-//		src = src[n:]
-//		// Use m.
 //	}
 //
 // The call that yields nothing also gives back the buffer of the last message, so
@@ -40,11 +42,15 @@ func (d *Decoder) Decode(src []byte, lim *Limits) (m Message, n int, ok bool, er
 	if d.part.idle() {
 		d.Reset()
 	}
-	for n < len(src) && m.Op == 0 && err == nil {
+	for begun := 0; n < len(src) && m.Op == 0 && err == nil; {
 		var took int
-		if d.part.inPayload() {
+		switch {
+		case d.part.inPayload():
 			m, took, err = d.part.fill(src[n:], lim)
-		} else {
+		case lim.Begin > 0 && begun == lim.Begin:
+			return m, n, false, nil
+		default:
+			begun++
 			m, took, err = d.frame(src[n:], lim)
 		}
 		n += took

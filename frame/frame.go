@@ -41,6 +41,7 @@ type Limits struct {
 	Frame     int64 // payload bytes of one data frame
 	Message   int64 // payload bytes of one message, summed over its fragments
 	Fragments int   // frames of one message, 0 for any number
+	Begin     int   // frames that one call of Decode begins, 0 for any number
 	// Deflate says that permessage-deflate was negotiated. Message then bounds what
 	// a message is inflated to; what arrives of a compressed one may be larger by
 	// as much as compression can enlarge it (an eighth and some bytes).

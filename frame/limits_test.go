@@ -2,8 +2,10 @@ package frame_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -73,6 +75,28 @@ func TestDeclaredLengthAllocatesNothing(t *testing.T) {
 	})
 	if allocated > 4<<10 || d.Held() > 2<<10 {
 		t.Errorf("allocated %d bytes, held %d", allocated, d.Held())
+	}
+}
+
+// TestBegin decodes a message of many frames, a few at a call.
+func TestBegin(t *testing.T) {
+	src := append(client(text, "a"), bytes.Repeat(client(cont, "b"), 6)...)
+	src = append(append(src, client(fin|ping, "p")...), client(fin|cont, "c")...)
+	lim := roomy
+	lim.Begin = 3
+	var d frame.Decoder
+	defer d.Reset()
+	var calls []string
+	for len(src) > 0 {
+		m, n, ok, err := d.Decode(src, &lim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src = src[n:]
+		calls = append(calls, fmt.Sprintf("%d %v %s", n/7, ok, m.Payload))
+	}
+	if want := []string{"3 false ", "3 false ", "2 true p", "1 true abbbbbbc"}; !slices.Equal(calls, want) {
+		t.Errorf("%q, want %q", calls, want)
 	}
 }
 

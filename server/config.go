@@ -105,11 +105,13 @@ const CompressionOff = -1
 const (
 	// readBudget is what one callback reads: the size of a loop's buffer.
 	readBudget = 16 << 10
-	// frameBudget is the number of frames that one callback handles, or fewer once it has
+	// frameBudget is the number of messages that one callback handles, or fewer once it has
 	// taken frameTime, which it looks at after each frameStep of them: what a frame costs is the Handler's.
 	frameBudget = 64
 	frameTime   = 50 * time.Microsecond
 	frameStep   = 8
+	// beginBudget is the number of fragments that are decoded between two looks at these.
+	beginBudget = 64
 	// inflateBudget is the number of bytes that one callback inflates, or one message
 	// more: about as long as a callback full of small messages takes. A
 	// buffer of input can hold a thousand times its size.

@@ -171,22 +171,50 @@ func TestDearMessagesAreBudgeted(t *testing.T) {
 		return true
 	}}})
 	const many = 60
-	greedy, honest := x.connect(), x.connect()
-	release := x.hold(func() {})
-	b := bytes.Repeat(masked(ws.OpText, "dear"), many)
-	greedy.write(b)
-	honest.send(ws.OpText, "honest")
-	x.arrived(greedy, len(b))
-	x.arrived(honest, 6+len("honest"))
-	release()
-	x.until("all to be heard", func() (done bool) {
-		x.run(0, func() { done = len(order) == many+1 })
-		return done
-	})
+	x.contest(bytes.Repeat(masked(ws.OpText, "dear"), many), func() bool { return len(order) == many+1 })
 	x.run(0, func() {
 		if i := slices.Index(order, "honest"); i > 8 {
 			t.Errorf("served after %d dear ones", i)
 		}
+	})
+}
+
+// So is whoever sends one message in thousands of fragments.
+func TestFragmentsAreBudgeted(t *testing.T) {
+	var x *fixture
+	var order []int
+	x = start(t, setup{app: &app{message: func(_ *server.Conn, m server.Message) bool {
+		order = append(order, len(m.Payload))
+		return true
+	}}})
+	const many = 2000
+	fragment := func(op ws.OpCode, fin bool) []byte {
+		return ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(op, fin, []byte("x"))))
+	}
+	b := append(fragment(ws.OpText, false), bytes.Repeat(fragment(ws.OpContinuation, false), many-2)...)
+	b = append(b, fragment(ws.OpContinuation, true)...)
+	x.kernel.slow(20 * time.Microsecond)
+	x.contest(b, func() bool { return len(order) == 2 })
+	x.run(0, func() {
+		if want := []int{len("honest"), many}; !slices.Equal(order, want) {
+			t.Errorf("messages of %d bytes, want %d", order, want)
+		}
+	})
+}
+
+// contest has one connection send input, and an honest one a message behind it, before the worker looks.
+func (x *fixture) contest(input []byte, over func() bool) {
+	x.Helper()
+	greedy, honest := x.connect(), x.connect()
+	release := x.hold(func() {})
+	greedy.write(input)
+	x.arrived(greedy, len(input))
+	honest.send(ws.OpText, "honest")
+	x.arrived(honest, 6+len("honest"))
+	release()
+	x.until("all to be heard", func() (done bool) {
+		x.run(0, func() { done = over() })
+		return done
 	})
 }
 

@@ -19,6 +19,7 @@ type kernel struct {
 
 	mu        sync.Mutex
 	now       time.Duration
+	look      time.Duration // what a look at the clock takes
 	timers    map[int]*timer
 	polls     []*poll
 	budgets   map[int]int     // bytes that Write still takes, by descriptor
@@ -66,6 +67,7 @@ func (k *kernel) failing(name string) bool {
 func (k *kernel) Now() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.now += k.look
 	return k.now
 }
 
@@ -194,7 +196,8 @@ func (k *kernel) SetUserTimeout(fd int, d time.Duration) error {
 }
 
 // allow lets n more bytes out of fd; any number without it.
-func (k *kernel) allow(fd, n int) { k.mu.Lock(); k.budgets[fd] = n; k.mu.Unlock() }
+func (k *kernel) slow(look time.Duration) { k.mu.Lock(); k.look = look; k.mu.Unlock() }
+func (k *kernel) allow(fd, n int)         { k.mu.Lock(); k.budgets[fd] = n; k.mu.Unlock() }
 
 // come has everybody come from that address; empty for where they really do.
 func (k *kernel) come(from string) {

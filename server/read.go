@@ -104,8 +104,11 @@ func (c *Conn) handle(p []byte) (done int) {
 			c.violated(err)
 			return done
 		}
+		if !ok && done == len(p) {
+			return done
+		}
 		if !ok {
-			return len(p)
+			continue
 		}
 		if m.Packed > 0 {
 			inflated += len(m.Payload)

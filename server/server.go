@@ -80,7 +80,7 @@ func New(cfg Config, h Handler, plain http.Handler) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, handler: h, log: cfg.Log, kernel: cfg.Kernel,
-		limits:   frame.Limits{Frame: cfg.MaxMessageBytes, Message: cfg.MaxMessageBytes, Fragments: cfg.MaxFragments},
+		limits:   frame.Limits{Frame: cfg.MaxMessageBytes, Message: cfg.MaxMessageBytes, Fragments: cfg.MaxFragments, Begin: beginBudget},
 		refusals: refusals(cfg),
 		messages: newRate(cfg.MessageRate, cfg.MessageBurst),
 		upgrades: newRate(cfg.UpgradeRate, cfg.UpgradeBurst),
