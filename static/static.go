@@ -7,7 +7,7 @@
 // browser refuse every assignment that could turn a string into markup.
 //
 // Rules. The files need no build step and name no other host, so the page
-// works without the internet. Together they stay under 30 KB gzipped. The
+// works without the internet. Together they stay under 30 KiB gzipped. The
 // modules depend on each other in one direction:
 //
 //	page.js -> throng.js -> connection.js  the client library, which others may embed
@@ -26,12 +26,14 @@ package static
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -60,14 +62,15 @@ var contentTypes = map[string]string{
 // asset is one file, ready to be sent.
 type asset struct {
 	body        []byte
+	packed      []byte // the body, gzipped
 	contentType string
-	etag        string // strong: the hash of the body
+	etag        string // strong: the hash of the body, without its closing quote
 }
 
 // Handler serves the page at / and its assets beside it. Every other path is
 // answered 404, every other method than GET and HEAD 405. Answers carry a
 // strong ETag and Cache-Control: no-cache, so a browser asks each time, gets
-// 304 while nothing changed, and never runs half of an old page.
+// 304 while nothing changed, and never runs half of an old page. Whoever takes gzip gets it.
 func Handler() http.Handler {
 	assets := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -143,17 +146,47 @@ func newAsset(name string, body []byte) asset {
 		panic("static: no content type for " + name)
 	}
 	sum := sha256.Sum256(body)
-	return asset{body: body, contentType: contentType, etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+	return asset{body: body, packed: pack(body), contentType: contentType, etag: `"` + hex.EncodeToString(sum[:12])}
+}
+
+// pack compresses once what is sent to many. Writing to memory cannot fail.
+func pack(body []byte) []byte {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		panic("static: " + err.Error())
+	}
+	_, _ = w.Write(body)
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// takesGzip reports whether an Accept-Encoding (RFC 9110, section 12.5.3) names gzip and does not refuse it. A browser's
+// does; whoever writes it in another way gets the file as it is.
+func takesGzip(accept string) bool {
+	for coding := range strings.SplitSeq(accept, ",") {
+		name, weight, _ := strings.Cut(strings.ReplaceAll(coding, " ", ""), ";")
+		if strings.EqualFold(name, "gzip") {
+			return strings.Trim(strings.TrimPrefix(weight, "q="), "0.") != "" || weight == ""
+		}
+	}
+	return false
 }
 
 // serve leaves conditions, HEAD and ranges to the standard library. The zero
 // time keeps Last-Modified away: embedded files have none.
 func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
+	body, end := a.body, `"`
+	if takesGzip(r.Header.Get("Accept-Encoding")) {
+		body, end = a.packed, `-gzip"`
+		h.Set("Content-Encoding", "gzip")
+	}
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", a.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("ETag", a.etag+end)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
 // secure sets what every answer carries, errors included.

@@ -3,6 +3,7 @@ package static_test
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -152,6 +153,34 @@ func TestETag(t *testing.T) {
 	}
 }
 
+// TestGzip: whoever takes gzip gets the same file, shorter and with a tag of its own.
+func TestGzip(t *testing.T) {
+	plain := do(t, "GET", "/page.js")
+	for accept, want := range map[string]bool{
+		"gzip, deflate, br, zstd": true, "br, GZIP;q=0.5": true, "gzip; q=1": true,
+		"": false, "identity": false, "br, gzip;q=0": false, "gzip;q=0.00": false, "x-gzip2": false,
+	} {
+		resp := do(t, "GET", "/page.js", "Accept-Encoding", accept)
+		text := body(t, resp)
+		if packed := resp.Header.Get("Content-Encoding") == "gzip"; packed != want || resp.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("Accept-Encoding %q: %v", accept, resp.Header)
+		}
+		if !want {
+			continue
+		}
+		if tag := resp.Header.Get("ETag"); tag == plain.Header.Get("ETag") || do(t, "GET", "/page.js", "Accept-Encoding", accept, "If-None-Match", tag).StatusCode != 304 {
+			t.Errorf("the tag is %s", tag)
+		}
+		r, err := gzip.NewReader(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(r); err != nil || string(b) != body(t, do(t, "GET", "/page.js")) {
+			t.Errorf("%d bytes of another file: %v", len(b), err)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
 		method, target string
@@ -278,16 +307,9 @@ func TestSize(t *testing.T) {
 	total := 0
 	for name, text := range pageFiles(t) {
 		target := "/" + strings.TrimPrefix(name, "index.html")
-		var b bytes.Buffer
-		w := gzip.NewWriter(&b)
-		if _, err := w.Write([]byte(body(t, do(t, "GET", target)))); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%6d %s", b.Len(), name)
-		total += b.Len()
+		size := len(body(t, do(t, "GET", target, "Accept-Encoding", "gzip")))
+		t.Logf("%6d %s", size, name)
+		total += size
 		if lines := strings.Count(text, "\n"); lines > 500 {
 			t.Errorf("%s has %d lines", name, lines)
 		}
