@@ -32,7 +32,9 @@ type Handler interface {
 //  4. run the hook;
 //  5. wake itself when 2, 3 or 4 left work.
 //
-// It runs when the worker is woken, and after every 64 callbacks of a long batch.
+// It runs when the worker is woken, which is once for a batch of events. After every 64 callbacks of a long batch runs a short
+// one: 2 and 4. If those who ask again were called in it, too, they would have a part of each 64 callbacks, and everybody
+// else one callback in a batch of a thousand: with ten attacks at once that made a message take 45 ms instead of 15.
 type Worker struct {
 	id     int
 	kernel Kernel
@@ -123,7 +125,7 @@ func (w *Worker) Del(fd int) error {
 	return nil
 }
 
-// Again has h.Ready called with Readable in the next turn, since no edge will
+// Again has h.Ready called with Readable in the next whole turn, since no edge will
 // come for input that is already there. On its worker only, and once per turn.
 func (w *Worker) Again(h Handler) {
 	w.again = append(w.again, h)
@@ -163,7 +165,7 @@ func (w *Worker) dispatch(h Handler, e Event) {
 	w.work()
 	w.call(h, e)
 	if w.callbacks++; w.callbacks >= maxCallbacks {
-		w.turn()
+		w.turn(false)
 	}
 }
 
@@ -187,17 +189,22 @@ func (w *Worker) call(h Handler, e Event) {
 // wakened is the callback of the wake-up descriptor.
 func (w *Worker) wakened(e Event) {
 	if e != pollClosed {
-		w.turn()
+		w.turn(true)
 	}
 }
 
-// turn does what waits, in the order that the comment of Worker gives.
-func (w *Worker) turn() {
+// turn does what waits, in the order that the comment of Worker gives. A short one leaves the wake-up flag, whose edge is
+// still to come.
+func (w *Worker) turn(whole bool) {
 	w.work()
 	w.callbacks = 0
-	w.woken.Store(false)
+	if whole {
+		w.woken.Store(false)
+	}
 	w.runPosted()
-	w.runAgain()
+	if whole {
+		w.runAgain()
+	}
 	if more := w.hook(w); more || len(w.again) > 0 {
 		w.Wake()
 	}

@@ -125,6 +125,45 @@ func TestLongBatchIsCutByTurns(t *testing.T) {
 	})
 }
 
+// Whoever asks again is called once in a batch, like everybody else, and not after each 64 callbacks of others.
+func TestAgainWaitsForTheBatch(t *testing.T) {
+	const handlers = 200
+	total, greedy := 0, -1
+	done := make(chan struct{})
+	x := start(t, nil)
+	var fds [handlers]int
+	for i := range fds {
+		fds[i], _ = x.pair()
+	}
+	x.run(func() {
+		again := 0
+		asks := &handler{worker: x.worker}
+		asks.ready = func(poller.Event) {
+			if again++; greedy < 0 {
+				x.worker.Again(asks)
+			}
+		}
+		x.worker.Again(asks)
+		for _, fd := range fds { // all are writable at once, in one batch
+			x.add(fd, &handler{ready: func(poller.Event) {
+				if total++; total == 1 {
+					again = 0
+				}
+				if total == handlers {
+					greedy = again
+					close(done)
+				}
+			}})
+		}
+	})
+	await(t, done)
+	x.run(func() {
+		if greedy > 1 {
+			t.Errorf("called %d times while the others were called once", greedy)
+		}
+	})
+}
+
 // slowed is the kernel with another clock.
 type slowed struct {
 	poller.Kernel
