@@ -138,9 +138,8 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	limits := room.Config{
 		Shards: 4, Window: w.window, HistoryCount: pick(rng, 0, 5, 200),
 		HistoryBytes: pick(rng, 1000, 256<<10), HistoryAge: time.Hour, Now: w.kernel.Now,
+		Wall: w.kernel.Wall, Epoch: func() uint64 { w.epochs++; return w.epochs },
 	}
-	limits.Wall = w.kernel.Wall
-	limits.Epoch = func() uint64 { w.epochs++; return w.epochs }
 	w.closeSlow = rng.IntN(8) == 0
 	w.chat = chat.New(chat.Config{Rooms: limits, Announce: w.announce, PresenceLimit: w.presence, CloseSlow: w.closeSlow, TokenKey: []byte("a key of thirty-two bytes, always")}, seed)
 	w.config = server.Config{
