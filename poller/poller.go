@@ -7,9 +7,9 @@
 //	            |                       |
 //	Post --> Worker 0               Worker 1   <-- Wake
 //	            |                       |
-//	       Ready, Ready, …         Ready, Ready, …     at most 64, then a turn
+//	       Ready, Ready, …         Ready, Ready, …     at most 64, then a short turn: posted, hook
 //	            |                       |
-//	          turn                    turn             posted, again, hook
+//	          turn                    turn             once for a batch: posted, again, hook
 //
 // A [Pool] has a fixed number of [Worker]s. Each is fed by its own [Poll] and
 // owns the descriptors that were added to it: Add, Del and Again are for its
@@ -28,7 +28,7 @@ import "fmt"
 
 // Limits of one turn. They bound how long a worker can stay away from epoll.
 const (
-	// maxCallbacks is the number of callbacks after which a turn runs even
+	// maxCallbacks is the number of callbacks after which a short turn runs even
 	// though easygo's batch, which may hold 32,768 of them, is not over.
 	maxCallbacks = 64
 	// maxAgain is the number of queued handlers called in one turn.

@@ -110,7 +110,8 @@ const (
 	frameBudget = 64
 	frameTime   = 50 * time.Microsecond
 	frameStep   = 8
-	// beginBudget is the number of fragments that are decoded between two looks at these.
+	// beginBudget is the number of fragments that are decoded as if they were one message of
+	// the frameBudget.
 	beginBudget = 64
 	// inflateBudget is the number of bytes that one callback inflates, or one message
 	// more: about as long as a callback full of small messages takes. A
