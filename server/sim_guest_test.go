@@ -277,10 +277,12 @@ func (g *simGuest) hush() { g.silent, g.hushed = true, g.w.kernel.Now() }
 
 // late says whether so much time has passed since its end began that the server may hang up, whatever g has not read yet. The
 // first tick after a stop of the process counts as that much. Who may have been closed for being slow does not
-// know since when; in throng.v1 that is also who could not be told of a gap.
+// know since when; in throng.v1 that is also who could not be told of a gap. In a large crowd it may take long until it is
+// g's turn to read, or to answer a ping.
 func (g *simGuest) late() bool {
 	now := g.w.kernel.Now()
-	return g.w.leapt > 0 && now-g.w.leapt < simLinger || g.silent && now-g.hushed >= simLinger ||
+	blocked, silent := g.remote.Patience()
+	return blocked >= simStall || blocked >= simLinger && silent >= simMute || g.w.leapt > 0 && now-g.w.leapt < simLinger || g.silent && now-g.hushed >= simLinger ||
 		g.w.draining && now-g.w.drained >= simLinger || (g.w.closeSlow || g.person != nil) && g.mayBeSlow()
 }
 

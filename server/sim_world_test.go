@@ -26,6 +26,8 @@ const (
 	simWild    = "wild" // the room without a witness: it comes and goes
 	simNicks   = 24     // nicknames that guests fight for
 	simLinger  = 2 * time.Second
+	simStall   = 29 * time.Second // the limit, less what a loop's clock may be behind
+	simMute    = 25 * time.Second // who says nothing for as long is pinged, and may be ended
 
 	// simListeners is how many there are to somebody who talks, in a large crowd: everybody hears what everybody says, so that
 	// those who check what they hear would have work that grows with the square of the crowd.

@@ -270,6 +270,46 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// What the server waited for when it gave a connection up is known afterwards: since when it has got nothing out, and
+// since when it has read nothing.
+func TestPatience(t *testing.T) {
+	b := newBench(t, sim.Config{SendBufferBytes: 100})
+	fd, r := b.connect()
+	write := func(size, taken int) {
+		t.Helper()
+		if n, _ := b.k.Write(fd, make([]byte, size)); n != taken {
+			t.Errorf("%d bytes were taken of %d, not %d", n, size, taken)
+		}
+		b.k.Advance(time.Second)
+	}
+	write(60, 60)
+	write(60, 40)
+	write(60, -1)
+	write(60, -1)
+	_, err := r.Write(make([]byte, 9))
+	must(t, err)
+	b.settle()
+	_, err = b.k.Read(fd, make([]byte, 9))
+	must(t, err)
+	b.k.Advance(time.Second)
+	must(t, b.p.Del(fd))
+	must(t, b.k.Close(fd))
+	b.k.Advance(time.Second)
+	if blocked, silent := r.Patience(); blocked != 4*time.Second || silent != time.Second {
+		t.Errorf("blocked for %v, silent for %v", blocked, silent)
+	}
+
+	fd, r = b.connect()
+	write(200, 100)
+	_, err = r.Read(make([]byte, 100))
+	must(t, err)
+	write(60, 60)
+	must(t, b.k.Close(fd))
+	if blocked, silent := r.Patience(); blocked != 0 || silent != 2*time.Second {
+		t.Errorf("blocked for %v, silent for %v", blocked, silent)
+	}
+}
+
 // A timer expires again only when it was read, as the interface says.
 func TestTimer(t *testing.T) {
 	b := newBench(t, sim.Config{})

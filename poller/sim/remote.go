@@ -41,6 +41,23 @@ type Remote struct {
 	inFlight bool
 	timeout  time.Duration // TCP_USER_TIMEOUT
 	since    time.Duration // when input began to wait, or was last read
+
+	// Of the server's end, which patience is about.
+	stuck  bool          // its last write found too little room
+	wrote  time.Duration // when it last wrote something, or began to be stuck
+	heard  time.Duration // when it last read something
+	closed time.Duration // when it was closed
+}
+
+// Patience is for how long the server had got nothing out although it had something, and for how long it had read
+// nothing, when it closed its end.
+func (r *Remote) Patience() (blocked, silent time.Duration) {
+	r.k.mu.Lock()
+	defer r.k.mu.Unlock()
+	if r.stuck {
+		blocked = r.closed - r.wrote
+	}
+	return blocked, r.closed - r.heard
 }
 
 // backlogMax is how many connections wait for accept.

@@ -44,7 +44,7 @@ func (k *Kernel) Accept(fd int) (int, error) {
 		return -1, err
 	}
 	f.backlog = f.backlog[1:]
-	r.file = server
+	r.file, r.heard = server, k.now
 	return n, nil
 }
 
@@ -138,6 +138,7 @@ func (r *Remote) serverReads(p []byte) (int, error) {
 	}
 	copy(p, r.queue[:n])
 	r.queue = r.queue[n:]
+	r.heard = k.now
 	r.spend(n)
 	return n, nil
 }
@@ -204,9 +205,11 @@ func (r *Remote) serverWrites(p []byte) (int, error) {
 		return len(p), nil
 	case r.tight || free <= 0:
 		r.room = true
+		r.stick()
 		return -1, syscall.EAGAIN
 	case k.chance(r.faults().WriteAgain):
 		r.squeeze()
+		r.stick()
 		return -1, syscall.EAGAIN
 	}
 	n := min(len(p), free)
@@ -225,8 +228,16 @@ func (r *Remote) serverWrites(p []byte) (int, error) {
 		r.since = k.now
 	}
 	r.input = append(r.input, p[:n]...)
+	r.stuck, r.wrote = n < len(p), k.now
 	r.spend(n)
 	return n, nil
+}
+
+// stick notes that a write found no room, if the one before it found some.
+func (r *Remote) stick() {
+	if !r.stuck {
+		r.stuck, r.wrote = true, r.k.now
+	}
 }
 
 // squeeze takes the room away for a while.
@@ -284,6 +295,7 @@ func (k *Kernel) Detach(fd int) (net.Conn, error) { return nil, errDetach }
 // serverClosed is close(2) of the server's end. Under the lock.
 func (r *Remote) serverClosed() {
 	r.file = nil
+	r.closed = r.k.now
 	r.timeout = 0
 	if len(r.queue)+len(r.wire) > 0 && !r.dead {
 		// Unread input: a reset overtakes some of what was sent.
