@@ -61,6 +61,12 @@ const (
 	floodRoom  = 2 * (1<<20 + 3<<18)
 )
 
+// What is said in thousands of rooms is kept in all of them, until the process uses what it may.
+const (
+	roomsMemory  = 256 << 20
+	roomsOptions = "--memory 268435456"
+)
+
 // The forces.
 var (
 	slowForce      = Force{"slow", 1, slowConns}
@@ -69,6 +75,7 @@ var (
 	halfForce      = Force{"half", 1, halfConns}
 	stalledForce   = Force{"stalled", stalledCrews, stalledConns / stalledCrews}
 	floodForce     = Force{"flood", 1, floodConns}
+	roomsForce     = Force{"rooms", 1, roomsConns}
 	fragmentsForce = Force{"fragments", 1, fragmentsConns}
 	bombsForce     = Force{"bombs", 1, 50}
 )
@@ -103,6 +110,8 @@ func Attacks(mixed time.Duration) []Attack {
 			Options: "--slow-consumer close", Room: true, rules: []rule{there(stalledConns), roomGotAll, noGoroutines, heapEach(stalledConns), socketEach, stalledClosed, backAgain(roomSlack)}},
 		{Name: "floods", Title: "floods of pings, one-byte texts, empty texts and empty continuations", Squads: []Force{floodForce}, Hold: 15 * time.Second,
 			rules: []rule{didSomething, noGoroutines, memoryAtMost(16<<20 + floodRooms*floodRoom), backAgain(roomSlack)}},
+		{Name: "rooms", Title: "300 connections of throng.v1: one half talks in 31 rooms each, the other goes from room to room", Squads: []Force{roomsForce}, Hold: 15 * time.Second,
+			Options: roomsOptions, rules: []rule{didSomething, noGoroutines, memoryAtMost(roomsMemory), backAgain(heapSlack)}},
 		{Name: "fragments", Title: "messages in pieces of one byte", Squads: []Force{fragmentsForce}, Hold: 15 * time.Second, Payloads: defaultPayloads,
 			rules: []rule{didSomething, linearTime, twiceThePayload, noGoroutines, backAgain(roomSlack)}},
 		{Name: "deflate-bombs", Title: "messages of 60 KB that inflate to 60 MiB", Squads: []Force{bombsForce}, Hold: 15 * time.Second,

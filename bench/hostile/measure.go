@@ -100,12 +100,18 @@ func (w *watch) stop() {
 // deadlines for closing connections are within.
 const settleLimit = 45 * time.Second
 
-// settled waits until the server holds no more descriptors and sockets than
-// before, and returns its state then, or at the end of the patience.
+// back says whether nothing is left of what came after an earlier state.
+func (s *State) back(before State) bool {
+	return s.FDs <= before.FDs && s.Sockets.Count <= before.Sockets.Count && s.HeapLive <= before.HeapLive+heapSlack
+}
+
+// settled waits until the server holds no more descriptors, sockets and memory
+// than before, and returns its state then, or at the end of the patience. Who
+// speaks throng.v1 may come back within half a minute.
 func (s *Server) settled(ctx context.Context, before State) (State, error) {
 	for until := time.Now().Add(settleLimit); ; {
 		now, err := s.state(ctx)
-		if err != nil || now.FDs <= before.FDs && now.Sockets.Count <= before.Sockets.Count || time.Now().After(until) {
+		if err != nil || now.back(before) || time.Now().After(until) {
 			return now, err
 		}
 		select {

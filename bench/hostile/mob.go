@@ -51,7 +51,7 @@ type script interface {
 type plain struct{}
 
 func (plain) greet(m *mob, id int, key string) []byte {
-	return wire.AppendRequest(nil, m.squad.Host, m.path(id), key, wire.Terms{})
+	return wire.AppendRequest(nil, m.squad.Host, m.path(id), key, m.terms)
 }
 func (plain) opened(*mob, int)            {}
 func (plain) frame(*mob, int, wire.Frame) {}
@@ -97,7 +97,9 @@ type mob struct {
 	answers int // that have come
 	open    int // dialled, and not ended
 	hasty   bool
-	ready   int64 // since when all are there
+	terms   wire.Terms // that are asked for
+	agreed  bool       // to a subprotocol or an extension
+	ready   int64      // since when all are there
 	ends    map[string]int64
 	deeds   Deeds
 }
@@ -159,17 +161,17 @@ func (m *mob) source(id int) netip.Addr {
 func (m *mob) answered(id int, head []byte, key string) (int, error) {
 	end := bytes.Index(head, []byte("\r\n\r\n"))
 	if end < 0 {
-		return wire.ParseResponse(head, key, wire.Terms{})
+		return wire.ParseResponse(head, key, m.terms)
 	}
 	lines := strings.Split(string(head[:end]), "\r\n")
 	kept := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
 		return strings.HasPrefix(strings.ToLower(line), "sec-websocket-extensions:")
 	})
-	if s, ok := m.script.(*bombs); ok {
-		s.negotiated = len(kept) < len(lines)
-	}
+	m.agreed = len(kept) < len(lines) || slices.ContainsFunc(kept, func(line string) bool {
+		return strings.HasPrefix(strings.ToLower(line), "sec-websocket-protocol:")
+	})
 	plain := append([]byte(strings.Join(kept, "\r\n")), head[end:]...)
-	size, err := wire.ParseResponse(plain, key, wire.Terms{})
+	size, err := wire.ParseResponse(plain, key, m.terms)
 	return size + len(head) - len(plain), err
 }
 

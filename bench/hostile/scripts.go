@@ -17,6 +17,7 @@ var scripts = map[string]func(*mob) script{
 	"half":      newHalf,
 	"stalled":   newStalled,
 	"flood":     newFlood,
+	"rooms":     newRooms,
 	"fragments": newFragments,
 	"bombs":     newBombs,
 	// Members that do nothing but read: in rooms of their own, and in the one

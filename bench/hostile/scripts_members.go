@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"throng/bench/v1"
 	"throng/bench/wire"
 )
 
@@ -98,6 +99,77 @@ func (f *flood) turn(m *mob) time.Duration {
 	return time.Millisecond
 }
 
+// rooms speaks throng.v1. One half talks in as many rooms as is allowed; the other goes from one to the next, and says something in each.
+type rooms struct {
+	plain
+	talk   [][]byte // a message to each room of a connection
+	visits int
+}
+
+const (
+	roomsConns = 300
+	// roomsEach are those besides the one in a connection's path.
+	roomsEach = 31
+)
+
+func newRooms(m *mob) script {
+	m.terms.Subprotocol = v1.Name
+	return &rooms{talk: make([][]byte, m.squad.Conns)}
+}
+
+func (s *rooms) opened(m *mob, id int) {
+	if !m.agreed {
+		m.deeds.Skipped = "the server does not speak " + v1.Name
+		return
+	}
+	if id%2 == 0 {
+		return
+	}
+	var join, talk []byte
+	for i := range roomsEach {
+		room := fmt.Sprintf("%s-%d-%d-%d", m.squad.Script, m.squad.Process, id, i)
+		join = appendOp(join, "join", room)
+		talk = appendOp(talk, "say", room)
+	}
+	s.talk[id] = talk
+	m.loop.SendFrames(id, join)
+}
+
+// appendOp appends a request to a room, in a frame.
+func appendOp(dst []byte, op, room string) []byte {
+	return wire.Append(dst, wire.Text, 0, fmt.Appendf(nil, `{"op":%q,"room":%q,"text":"x"}`, op, room))
+}
+
+func (s *rooms) turn(m *mob) time.Duration {
+	for id := range m.squad.Conns {
+		if s.finished(m) || !m.up[id] || m.loop.Unsent(id) > 0 {
+			continue
+		}
+		b, requests := s.talk[id], roomsEach
+		if id%2 == 0 {
+			b, requests = s.stroll(m.squad.Process), 3*roomsEach
+		}
+		m.loop.SendFrames(id, b)
+		m.deeds.Done += int64(requests)
+		m.deeds.Bytes += int64(len(b))
+	}
+	return time.Millisecond
+}
+
+// stroll goes through rooms that nobody has been in.
+func (s *rooms) stroll(process int) (b []byte) {
+	for range roomsEach {
+		s.visits++
+		room := fmt.Sprintf("visited-%d-%d", process, s.visits)
+		for _, op := range []string{"join", "say", "leave"} {
+			b = appendOp(b, op, room)
+		}
+	}
+	return b
+}
+
+func (s *rooms) finished(m *mob) bool { return m.deeds.Skipped != "" }
+
 // fragments sends messages in pieces of one byte: first of two sizes in turn,
 // each of which comes back and is timed, then on every connection all but the
 // last piece of a large one, which the server has to hold.
@@ -168,8 +240,7 @@ func (s *fragments) frame(m *mob, id int, f wire.Frame) {
 // bombs sends messages that grow a thousand times when they are inflated.
 type bombs struct {
 	plain
-	message    []byte
-	negotiated bool
+	message []byte
 }
 
 // bombBytes is what one is inflated.
@@ -199,7 +270,7 @@ func (b *bombs) greet(m *mob, id int, key string) []byte {
 }
 
 func (b *bombs) opened(m *mob, id int) {
-	if !b.negotiated {
+	if !m.agreed {
 		m.deeds.Skipped = "the server does not negotiate permessage-deflate"
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -83,6 +84,42 @@ func TestFloodsAreFrames(t *testing.T) {
 		if len(ops) != len(b)/f.sizes[kind] {
 			t.Errorf("kind %d: %d frames, counted as %d", kind, len(ops), len(b)/f.sizes[kind])
 		}
+	}
+}
+
+// Each room is gone into, talked in and left before the next, and no room is gone into twice.
+func TestStrollsThroughNewRooms(t *testing.T) {
+	s := newRooms(&mob{}).(*rooms)
+	seen := map[string]bool{}
+	for range 3 {
+		ops, payloads := pieces(t, s.stroll(7))
+		if len(ops) != 3*roomsEach {
+			t.Fatalf("%d requests, want %d", len(ops), 3*roomsEach)
+		}
+		for i, payload := range payloads {
+			var request struct{ Op, Room, Text string }
+			if err := json.Unmarshal(payload, &request); err != nil || ops[i] != 0x81 || request.Op != []string{"join", "say", "leave"}[i%3] || request.Text != "x" {
+				t.Fatalf("request %d is %x %s (%v)", i, ops[i], payload, err)
+			}
+			if seen[request.Room] != (i%3 > 0) {
+				t.Fatalf("request %d: %s", i, payload)
+			}
+			seen[request.Room] = true
+		}
+	}
+}
+
+// A server without the protocol is not attacked in another way instead.
+func TestRoomsAreSkipped(t *testing.T) {
+	server := &liar.Server{Arrive: func(r *http.Request) { r.Header.Del("Sec-WebSocket-Protocol") }}
+	u, err := url.Parse(server.Start())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	forever, _ := io.Pipe()
+	if d := toil(t, Squad{Script: "rooms", Processes: 1, Conns: 2}, u.Host, forever); d.Done != 0 || !strings.Contains(d.Skipped, "throng.v1") {
+		t.Errorf("%+v", d)
 	}
 }
 
