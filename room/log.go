@@ -96,14 +96,29 @@ func (l *log) window(end uint64, lanes []*lane) uint64 {
 	return window
 }
 
-// trim leaves out the window, and unless told to keep it the history too, but for the last segment. Under the room's lock.
-func (l *log) trim(history bool) {
+// A keeping is what a log that is trimmed keeps besides its last segment.
+type keeping int
+
+const (
+	keepHistory keeping = iota // and what lanes are coming to
+	keepPasses                 // only the latter
+	keepNothing
+)
+
+// trim leaves out what members have not got though it was their turn, and more if told to. Under the room's lock; lanes are the room's.
+func (l *log) trim(keep keeping, lanes []*lane) {
 	table := l.table.Load()
 	if table == nil {
 		return
 	}
 	kept, end, now := *table, l.end.Load(), l.config.Now()
-	for len(kept) > 1 && !(history && l.isHistory(kept[0], kept[1], end, now)) {
+	delivered := end
+	for _, lane := range lanes {
+		if lane.log == l && keep < keepNothing {
+			delivered = min(delivered, lane.reached.Load())
+		}
+	}
+	for len(kept) > 1 && kept[1].base <= delivered && !(keep == keepHistory && l.isHistory(kept[0], kept[1], end, now)) {
 		l.held -= len(kept[0].page)
 		kept = kept[1:]
 	}

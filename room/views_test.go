@@ -122,6 +122,40 @@ func (n *napper) Missed(messages, _ uint64) { n.missed += int(messages) }
 // napSize is the size of a frame that a napper counts.
 const napSize = 1004
 
+// TestShedLeavesWhatIsOnItsWay: who reads loses nothing to those who do not, nor to history, but for want of anything else.
+func TestShedLeavesWhatIsOnItsWay(t *testing.T) {
+	config := room.Defaults()
+	config.Now, config.HistoryCount = never, 100
+	m := room.NewMap(config, []func(){func() {}})
+	people := make([]napper, 2)
+	publish := func(i int) {
+		for range 300 {
+			people[i].mem.Room().Publish(same(frame(1, false, napSize-4)), nil)
+		}
+	}
+	for i := range people {
+		m.Join(fmt.Sprint("room", i), &people[i].mem, room.Joiner{Peer: &people[i]})
+	}
+	people[0].asleep = true
+	publish(0)
+	deliver(m.Fanout(0))
+	publish(1)
+	if taken := m.Shed(0, 1000); taken < 200<<10 || taken > 300<<10 {
+		t.Errorf("%d bytes were taken", taken)
+	}
+	deliver(m.Fanout(0))
+	if r := &people[1]; r.got != 300 || r.missed > 0 {
+		t.Errorf("who reads got %d and missed %d", r.got, r.missed)
+	}
+	publish(1)
+	for m.Shed(0, 1000) > 0 {
+	}
+	deliver(m.Fanout(0))
+	if r := &people[1]; r.got+r.missed != 600 || r.missed < 200 {
+		t.Errorf("with nothing else to give who reads got %d and missed %d", r.got, r.missed)
+	}
+}
+
 // TestShed: the rooms that hold most give first, what lagging members have not got before the history, and whoever
 // misses something by that is told how much.
 func TestShed(t *testing.T) {

@@ -180,7 +180,7 @@ func (g *simGuest) closing(payload []byte) error {
 	}
 	g.w.reached[fmt.Sprint("close ", g.closed)]++
 	allowed := slices.Contains(g.codes, g.closed) || g.closed == 4008 && !g.witness ||
-		g.closed == 1001 && g.w.draining || g.closed == 4000 && g.mayBeSlow()
+		g.closed == 1001 && g.w.draining || g.closed == 4000 && g.mayBeSlow() || g.closed == 1013 && !g.witness && g.w.lean
 	if !allowed {
 		return fmt.Errorf("closed with %d %q, expected one of %v", g.closed, payload[min(2, len(payload)):], g.codes)
 	}
@@ -195,7 +195,7 @@ func (g *simGuest) closing(payload []byte) error {
 // counts: another worker may be ahead of its own.
 func (g *simGuest) mayMiss() bool {
 	room := g.stream.room
-	return !g.witness && (room.name == simWild || room.bytes+room.afoot > g.w.window/2)
+	return !g.witness && (g.w.lean || room.name == simWild || room.bytes+room.afoot > g.w.window/2)
 }
 
 // mayBeSlow says whether g can have missed something, history included.
@@ -282,7 +282,8 @@ func (g *simGuest) hush() { g.silent, g.hushed = true, g.w.kernel.Now() }
 func (g *simGuest) late() bool {
 	now := g.w.kernel.Now()
 	blocked, silent := g.remote.Patience()
-	return blocked >= simStall || blocked >= simLinger && silent >= simMute || g.w.leapt > 0 && now-g.w.leapt < simLinger || g.silent && now-g.hushed >= simLinger ||
+	return blocked >= simStall || blocked >= simLinger && silent >= simMute || g.w.lean && !g.witness ||
+		g.w.leapt > 0 && now-g.w.leapt < simLinger || g.silent && now-g.hushed >= simLinger ||
 		g.w.draining && now-g.w.drained >= simLinger || (g.w.closeSlow || g.person != nil) && g.mayBeSlow()
 }
 
@@ -362,7 +363,7 @@ func (g *simGuest) behave() {
 		g.unknown("")
 	case p < 700:
 		g.ask("/who", "here: ", false)
-	case p < 740:
+	case p < 740 && !g.w.lean: // what a lean room gives up may be nothing but notices
 		nick := g.w.nick()
 		g.stream.room.afoot += simLineMax
 		g.ask("/nick "+nick, "the nickname "+nick+" is taken", true)
@@ -402,7 +403,7 @@ func (g *simGuest) say() {
 	}
 	rng := g.w.rng
 	text := fmt.Sprintf("g%d-%d", g.id, len(g.ends)+1)
-	if rng.IntN(12) == 0 {
+	if rng.IntN(g.w.terse) == 0 {
 		text += " " + strings.Repeat("ä", rng.IntN(g.w.messageBytes/3))
 	}
 	if rng.IntN(16) == 0 {

@@ -214,6 +214,9 @@ var mutants = []struct{ name, what, file, old, new string }{
 	{"forgotten", "somebody is forgotten who has come back", "chat/people.go",
 		`if p.seats == 0 && p.gone == a.since && len(p.stays) == 0 && pp.byNumber[p.number] == p {`,
 		`if p.gone == a.since {`},
+	{"memory", "more memory than is allowed, and nobody who looks for some", "server/loop.go",
+		`return l.relieve() || more`,
+		`return more`},
 }
 
 // TestMutablePlaces holds the list against the code, which moves on.

@@ -181,6 +181,9 @@ func (w *simWorld) rest() {
 		w.comeToRest()
 	}
 	w.complete()
+	if held := w.srv.Stats().HeldBytes; w.lean && held > w.config.MaxHeldBytes {
+		w.fail("%d bytes are held at rest, and %d may be", held, w.config.MaxHeldBytes)
+	}
 	full := w.srv.Conns() >= w.config.MaxConns+max(w.config.RefuseConns, 1) || w.kernel.Full()
 	for _, g := range w.guests {
 		if g.state == simAsking && !g.hungUp && !full && w.failed == nil {

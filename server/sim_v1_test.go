@@ -193,7 +193,7 @@ func (p *simPerson) behave() {
 		g.send(simFin|simText, fmt.Sprintf(`{"op":"typing","room":%q}`, pl.room.name))
 	case n < 750:
 		p.mistake(pl)
-	case n < 780:
+	case n < 780 && !g.w.lean:
 		p.nicks++
 		for _, pl := range p.places {
 			pl.room.afoot += simLineMax
@@ -265,7 +265,7 @@ func (p *simPerson) say(pl *simPlace) {
 	pl.n++
 	s := &simWord{place: pl, n: pl.n, id: fmt.Sprintf("g%d-%d", pl.by, pl.n), at: w.kernel.Now()}
 	s.text = s.id
-	if w.rng.IntN(12) == 0 {
+	if w.rng.IntN(w.terse) == 0 {
 		s.text += " " + strings.Repeat("ä", w.rng.IntN(min(w.messageBytes/3, 4000))/2)
 	}
 	p.said = append(p.said, s)

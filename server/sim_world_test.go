@@ -23,8 +23,12 @@ import (
 const (
 	simAddress = "127.0.0.1:80"
 	simSocket  = "/nonexistent/throng.sock"
-	simWild    = "wild" // the room without a witness: it comes and goes
-	simNicks   = 24     // nicknames that guests fight for
+	simWild    = "wild"    // the room without a witness: it comes and goes
+	simNicks   = 24        // nicknames that guests fight for
+	simLean    = 128 << 10 // bytes for each room: the last segments of its logs
+	simTurn    = 1 << 20   // bytes that may come in before logs and connections give
+	// simNotices is the least window of a large crowd. Who misses nothing but notices, without a message, is not told so.
+	simNotices = 64 << 10
 	simLinger  = 2 * time.Second
 	simStall   = 29 * time.Second // the limit, less what a loop's clock may be behind
 	simMute    = 25 * time.Second // who says nothing for as long is pinged, and may be ended
@@ -69,6 +73,8 @@ type simWorld struct {
 	compress     bool // some negotiate permessage-deflate
 	packed       bool // in one room, on one worker
 	large        bool // thousands: one in simListeners talks, and nobody at length
+	terse        int  // one message in so many is long
+	lean         bool // has less memory than is wanted
 	messageBytes int
 	announce     bool
 	closeSlow    bool // whoever misses something is closed
@@ -107,25 +113,16 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	if seed%500 == 499 {
 		w.crowd, w.large = 2000, true
 	}
-	level := pick(rng, 0, 8, 8, 60)
-	rate := func() int {
-		if level == 0 || rng.IntN(3) == 0 {
-			return 0
-		}
-		return rng.IntN(level)
-	}
-	faults := sim.Faults{
-		Interrupt: rate(), ShortRead: rate() * 4, ReadAgain: rate() * 2, ShortWrite: rate() * 4, WriteAgain: rate() * 2,
-		Reset: rate() * 8, Accept: rate() * 8, Add: rate(), Shutdown: rate(), Option: rate(),
-		Reorder: pick(rng, 0, 300, 1024), Slow: rate(),
-	}
-	if w.packed {
-		faults.Slow = 600 // so that a pass takes several turns
-	}
+	w.lean = seed%25 == 7 && !w.packed
+	faults := w.faults()
 	w.messageBytes, w.window = pick(rng, 200, 2000, 20_000, 64<<10), pick(rng, 1<<10, 8<<10, 64<<10, 1<<20)
 	if w.large {
-		// A window full of notices, without a message, could be missed without a word.
-		w.messageBytes, w.window = min(w.messageBytes, 2000), max(w.window, 64<<10)
+		w.messageBytes, w.window = min(w.messageBytes, 2000), max(w.window, simNotices)
+	}
+	w.terse = 12
+	if w.lean {
+		w.terse = 3
+		w.messageBytes, w.window = max(w.messageBytes, 20_000), 1<<20
 	}
 	faults.Overlap = pick(rng, 0, 100, 400)
 	w.kernel = sim.New(sim.Config{
@@ -135,6 +132,9 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	w.announce, w.presence = rng.IntN(2) == 0, pick(rng, 1000, 1000, 6)
 	if w.packed {
 		w.presence = 6
+	}
+	if w.lean {
+		w.presence = 1 // nobody is told who leaves
 	}
 	w.bound = w.messageBytes*3 + 64<<10
 	limits := room.Config{
@@ -150,19 +150,52 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		MaxHandshakes: pick(rng, 0, 0, 12), MaxMessageBytes: int64(w.messageBytes), MessageRate: pick(rng, -1, -1, -1, -1, 100), Compression: 1,
 		LingerTimeout: simLinger, LingerBytes: 1 << 30, // whoever says much and reads nothing after its end is TestLingerBytes's
 	}
-	rooms := 1 + rng.IntN(3)
+	w.furnish()
+	return w
+}
+
+// faults draws how often what goes wrong.
+func (w *simWorld) faults() sim.Faults {
+	rng := w.rng
+	level := pick(rng, 0, 8, 8, 60)
+	rate := func() int {
+		if level == 0 || rng.IntN(3) == 0 {
+			return 0
+		}
+		return rng.IntN(level)
+	}
+	faults := sim.Faults{
+		Interrupt: rate(), ShortRead: rate() * 4, ReadAgain: rate() * 2, ShortWrite: rate() * 4, WriteAgain: rate() * 2,
+		Reset: rate() * 8, Accept: rate() * 8, Add: rate(), Shutdown: rate(), Option: rate(),
+		Reorder: pick(rng, 0, 300, 1024), Slow: rate(),
+	}
+	if w.packed {
+		faults.Slow = 600 // so that a pass takes several turns
+	}
+	return faults
+}
+
+// furnish draws the rooms, and says what depends on how many there are.
+func (w *simWorld) furnish() {
+	rooms := 1 + w.rng.IntN(3)
 	if w.packed {
 		rooms, w.config.Workers, w.config.MessageRate = 1, 1, -1
 	}
-	if w.compress = rng.IntN(8) == 0; !w.compress {
+	if w.compress = w.rng.IntN(8) == 0; !w.compress {
 		w.config.Compression = server.CompressionOff
+	}
+	if w.lean {
+		// With one worker nothing is on its way to anybody when logs have to give: so the witness misses nothing.
+		w.config.Workers, w.config.MaxHeldBytes = 1, int64(rooms+2)*simLean
+		if w.compress {
+			w.config.MaxHeldBytes *= 2 // twice as many logs
+		}
 	}
 	for i := range rooms {
 		r := newSimRoom(fmt.Sprint("room-", i))
 		r.quiet = w.presence < 1000 || w.large // beyond the limit nobody is told, and who is away counts, too
 		w.rooms = append(w.rooms, r)
 	}
-	return w
 }
 
 // simLog is a log in which only expected errors may stand.
@@ -273,6 +306,8 @@ func (w *simWorld) stop() {
 	w.reached["accept failure"] += stats.AcceptFailures
 	w.reached["slow handshake"] += stats.SlowHandshakes
 	w.reached["broken"] += stats.Broken
+	w.reached["logs gave"] += stats.ShedBytes
+	w.reached["connections gave"] += stats.GaveUp
 	if w.cut {
 		w.reached["cut drain"]++
 	}
@@ -321,6 +356,9 @@ func (w *simWorld) settled() {
 		w.fail("%v", err)
 	}
 	s := w.srv.Stats()
+	if w.lean && s.HeldBytes > w.config.MaxHeldBytes+simTurn {
+		w.fail("%d bytes are held, and %d may be", s.HeldBytes, w.config.MaxHeldBytes)
+	}
 	if closed := s.Normal + s.Broken + s.Violations + s.Other; s.Opened-closed != uint64(open) {
 		w.fail("%d were opened and %d closed, %d are open", s.Opened, closed, open)
 	}
