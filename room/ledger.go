@@ -87,46 +87,39 @@ func (m *Map) Bytes() int64 { return m.pages.held.Load() + m.count.Load()*roomBy
 
 // Shed takes memory from the rooms until they hold at most target bytes. Those give first whose logs hold most: what members
 // that lag have not got yet, of which they are told that they missed it, then the history, but for the last segment of a log.
-// Then rooms go that are empty, as by Admit. When nothing of that is left, the logs give also what is just being delivered.
-// It looks at no more than budget rooms for each of the four, and returns how many bytes it took. Any goroutine.
+// What is just being delivered stays. Then rooms go that are empty, as by Admit. It looks at no more than budget rooms for each
+// of the three, and returns how many bytes it took. Any goroutine.
 func (m *Map) Shed(target int64, budget int) (taken int64) {
-	taken = m.trim(keepHistory, target, budget)
-	taken += m.trim(keepPasses, target, budget)
-	for left := budget; left > 0 && m.Bytes() > target; left-- {
+	for _, history := range []bool{true, false} {
+		left := budget
+		for shelf := len(m.pages.shelves) - 1; shelf > 0; shelf-- {
+			for _, r := range m.pages.front(shelf, left) {
+				if m.Bytes() <= target {
+					return taken
+				}
+				left--
+				taken += int64(r.shed(history))
+			}
+		}
+	}
+	for ; budget > 0 && m.Bytes() > target; budget-- {
 		bytes, ok := m.evict()
 		if !ok {
 			break
 		}
 		taken += bytes
 	}
-	if taken == 0 {
-		return m.trim(keepNothing, target, budget)
-	}
 	return taken
 }
 
-// trim trims rooms whose logs hold much until all hold at most target bytes, at most limit rooms, and returns how many bytes that took.
-func (m *Map) trim(keep keeping, target int64, limit int) (taken int64) {
-	for shelf := len(m.pages.shelves) - 1; shelf > 0; shelf-- {
-		for _, r := range m.pages.front(shelf, limit) {
-			if m.Bytes() <= target {
-				return taken
-			}
-			limit--
-			taken += int64(r.trim(keep))
-		}
-	}
-	return taken
-}
-
-// trim trims the room's logs, and returns how many bytes that took from them.
-func (r *Room) trim(keep keeping) (taken int) {
+// shed trims the room's logs, and returns how many bytes that took from them.
+func (r *Room) shed(history bool) (taken int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.held
 	for _, l := range r.logs {
 		if l != nil {
-			l.trim(keep, r.lanes)
+			l.trim(history, r.lanes)
 		}
 	}
 	r.account()

@@ -96,17 +96,9 @@ func (l *log) window(end uint64, lanes []*lane) uint64 {
 	return window
 }
 
-// A keeping is what a log that is trimmed keeps besides its last segment.
-type keeping int
-
-const (
-	keepHistory keeping = iota // and what lanes are coming to
-	keepPasses                 // only the latter
-	keepNothing
-)
-
-// trim leaves out what members have not got though it was their turn, and more if told to. Under the room's lock; lanes are the room's.
-func (l *log) trim(keep keeping, lanes []*lane) {
+// trim leaves out what members have not got though it was their turn, and unless told to keep it the history too, but for the last
+// segment. What lanes are just coming to stays. Under the room's lock; lanes are the room's.
+func (l *log) trim(history bool, lanes []*lane) {
 	table := l.table.Load()
 	if table == nil {
 		return
@@ -114,11 +106,11 @@ func (l *log) trim(keep keeping, lanes []*lane) {
 	kept, end, now := *table, l.end.Load(), l.config.Now()
 	delivered := end
 	for _, lane := range lanes {
-		if lane.log == l && keep < keepNothing {
+		if lane.log == l {
 			delivered = min(delivered, lane.reached.Load())
 		}
 	}
-	for len(kept) > 1 && kept[1].base <= delivered && !(keep == keepHistory && l.isHistory(kept[0], kept[1], end, now)) {
+	for len(kept) > 1 && kept[1].base <= delivered && !(history && l.isHistory(kept[0], kept[1], end, now)) {
 		l.held -= len(kept[0].page)
 		kept = kept[1:]
 	}

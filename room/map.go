@@ -195,7 +195,7 @@ func (s *shard) vacate(r *Room) (removed bool) {
 	r.mu.Lock()
 	aged := r.history().aged()
 	if !aged {
-		r.history().trim(keepHistory, r.lanes)
+		r.history().trim(true, r.lanes)
 		r.account()
 	}
 	r.mu.Unlock()

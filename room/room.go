@@ -268,7 +268,7 @@ func (r *Room) dropLane(l *lane) {
 // desert takes back what a log without lanes needs no more: all, or what is not history. Under the lock.
 func (r *Room) desert(l *log) {
 	if l == r.history() {
-		l.trim(keepHistory, r.lanes)
+		l.trim(true, r.lanes)
 		return
 	}
 	r.logs[slices.Index(r.logs[:], l)] = nil

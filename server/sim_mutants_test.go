@@ -217,6 +217,9 @@ var mutants = []struct{ name, what, file, old, new string }{
 	{"memory", "more memory than is allowed, and nobody who looks for some", "server/loop.go",
 		`return l.relieve() || more`,
 		`return more`},
+	{"on-its-way", "memory that is taken from what is just being delivered", "room/log.go",
+		`len(kept) > 1 && kept[1].base <= delivered &&`,
+		`len(kept) > 1 && kept[1].base <= max(delivered, end) &&`},
 }
 
 // TestMutablePlaces holds the list against the code, which moves on.

@@ -185,8 +185,7 @@ func (w *simWorld) furnish() {
 		w.config.Compression = server.CompressionOff
 	}
 	if w.lean {
-		// With one worker nothing is on its way to anybody when logs have to give: so the witness misses nothing.
-		w.config.Workers, w.config.MaxHeldBytes = 1, int64(rooms+2)*simLean
+		w.config.MaxHeldBytes = int64(rooms+2) * simLean
 		if w.compress {
 			w.config.MaxHeldBytes *= 2 // twice as many logs
 		}
