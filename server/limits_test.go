@@ -368,6 +368,13 @@ func TestMemory(t *testing.T) {
 	if n := len(k.targets); n != tries {
 		t.Errorf("%d tries to shed within a tick", n-tries+1)
 	}
+	for i, more := range []int{limit/64 - 1, limit / 64} {
+		x.keep(k, 2*limit+more, 2*limit+more)
+		if n := len(k.targets); n != tries+i {
+			t.Errorf("%d tries to shed with %d bytes more within a tick", n-tries, more)
+		}
+	}
+	tries++
 	x.pass(250 * time.Millisecond)
 	if n := len(k.targets); n != tries+1 {
 		t.Errorf("%d tries to shed at the next tick", n-tries)

@@ -17,6 +17,9 @@ const (
 	// relieveLook is the number of connections that one turn looks at when
 	// memory has to be found.
 	relieveLook = 1024
+	// When nobody has anything to give, the next search is made at the next tick,
+	// or when one part in so many of the limit has come in meanwhile.
+	relieveAgain = 64
 
 	extraBytes = int(unsafe.Sizeof(extra{}))
 )
@@ -82,10 +85,10 @@ func (c *Conn) weight() int {
 
 // relief is a loop's search for those who hold most. Owned by the worker.
 type relief struct {
-	look     int // where to look next in open
-	heaviest int // in this round
-	bar      int // who holds as much is closed; from the last round
-	spent    bool
+	look     int   // where to look next in open
+	heaviest int   // in this round
+	bar      int   // who holds as much is closed; from the last round
+	spent    int64 // what was held when nobody had anything to give; 0: not so
 }
 
 func newRelief() relief { return relief{bar: math.MaxInt} }
@@ -101,8 +104,11 @@ func (l *loop) relieve() bool {
 		l.relief = newRelief()
 		return false
 	}
-	if l.relief.spent {
-		return false // until the next tick
+	if spent := l.relief.spent; spent > 0 {
+		if held < spent+m.limit/relieveAgain {
+			return false // until the next tick
+		}
+		l.relief = newRelief()
 	}
 	if k := m.keeper; k != nil {
 		target := max(0, k.Bytes()-(held-m.near))
@@ -113,24 +119,26 @@ func (l *loop) relieve() bool {
 			return true
 		}
 	}
-	return l.closeHeaviest(held - m.limit)
+	return l.closeHeaviest(held)
 }
 
 // closeHeaviest looks at some of the open connections. A round over all of them
 // finds the heaviest, and the next one closes those that hold at least half as
-// much. It reports whether it has to go on.
-func (l *loop) closeHeaviest(excess int64) bool {
-	r := &l.relief
+// much, until no more is held than the limit allows. It reports whether it has to
+// go on.
+func (l *loop) closeHeaviest(held int64) bool {
+	r, excess := &l.relief, held-l.srv.memory.limit
 	for range relieveLook {
 		if excess <= 0 {
 			return false
 		}
 		if r.look >= len(l.open) {
 			r.look, r.bar = 0, max(1, (r.heaviest+1)/2)
-			r.spent, r.heaviest = r.heaviest == 0, 0
-			if r.spent {
+			if r.heaviest == 0 {
+				r.spent = held
 				return false
 			}
+			r.heaviest = 0
 		}
 		c := l.open[r.look]
 		n := c.weight()

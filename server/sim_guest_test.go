@@ -256,6 +256,8 @@ func (g *simGuest) end(err error) {
 	asking := g.state == simAsking
 	g.state = simOver
 	switch {
+	case g.witness && err == syscall.ECONNRESET && !g.w.draining:
+		g.w.fail("the witness of %s was reset", g.stream.room.name)
 	case errors.Is(err, syscall.ECONNRESET), asking, g.hungUp:
 		g.w.reached["reset"]++
 	case !errors.Is(err, io.EOF):

@@ -335,10 +335,12 @@ func (w *simWorld) once() {
 // cheap are the checks after each step.
 func (w *simWorld) cheap() {
 	for _, g := range w.witnesses {
-		if g.state == simOpen {
-			g.read(len(w.buf))
-			g.flush(len(g.out))
+		if g.state != simOpen {
+			continue
 		}
+		for g.state == simOpen && g.read(len(w.buf)) {
+		}
+		g.flush(len(g.out))
 	}
 	if open, conns := w.kernel.Open(), w.srv.Conns(); open.Conns != conns && !w.cut {
 		w.fail("%d descriptors are open for %d connections", open.Conns, conns)

@@ -46,7 +46,7 @@ func (l *loop) tick() {
 	if t := l.srv.turner; t != nil {
 		t.Tick(l.worker.ID())
 	}
-	if l.relief.spent {
+	if l.relief.spent > 0 {
 		l.relief = newRelief()
 		l.worker.Wake()
 	}
