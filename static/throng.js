@@ -115,7 +115,8 @@ export class Throng extends EventTarget {
     clearTimeout(room.timer);
     const sent = this.outbox.filter((entry) => entry.room === name && entry.state === 'sent');
     const settle = () => {
-      for (const { id, state } of sent) if (state === 'sent') this.#take(id); // the others were refused
+      // The others were refused meanwhile.
+      for (const { id, state } of sent) if (state === 'sent') this.#take(id);
       this.#orphan();
     };
     this.#ask({ op: 'leave', room: name }).then(settle, () => {});
@@ -295,7 +296,8 @@ export class Throng extends EventTarget {
     this.#answered(m);
     const room = this.rooms.get(m.room);
     if (!room) {
-      this.#ask({ op: 'leave', room: m.room }).catch(() => {}); // not a member any more, perhaps
+      // Perhaps it is left already: then this is refused.
+      this.#ask({ op: 'leave', room: m.room }).catch(() => {});
       return;
     }
     const first = room.epoch === null;
