@@ -18,7 +18,7 @@ import (
 
 // chatCmd is "throng chat".
 type chatCmd struct {
-	URL string `arg:"" optional:"" default:"ws://localhost:8080" env:"THRONG_URL" help:"The server, also with a room: ws://HOST:PORT/chat/ROOM."`
+	URL string `arg:"" optional:"" default:"ws://localhost:8080" env:"THRONG_URL" help:"The server, also with a room: ws://HOST:PORT/chat/ROOM; ${default} if not given."`
 
 	Room    []string `placeholder:"ROOM" help:"Room to join. Lines from a pipe are said in the first. Repeatable."`
 	Nick    string   `placeholder:"NAME" help:"Nickname that you would like."`

@@ -36,11 +36,11 @@ type limitFlags struct {
 
 	MaxHandshakes    int           `default:"8192" help:"Incomplete handshakes; the oldest goes when there is one more."`
 	HandshakeTimeout time.Duration `default:"5s" help:"Time for a handshake."`
-	MaxHead          int           `default:"4096" placeholder:"BYTES" help:"Largest head of a request."`
+	MaxHead          int           `default:"4096" placeholder:"BYTES" help:"Largest head of a request; ${default} if not given."`
 	MaxHeaders       int           `default:"64" help:"Header lines of a request."`
 	MaxPlain         int           `default:"256" help:"Plain HTTP requests served at a time."`
 
-	MaxMessage   int64         `default:"65536" placeholder:"BYTES" help:"Largest message."`
+	MaxMessage   int64         `default:"65536" placeholder:"BYTES" help:"Largest message; ${default} if not given."`
 	MaxFragments int           `default:"0" help:"Fragments of a message; 0 is 16,384, or one for every 64 bytes of --max-message if that is more."`
 	MessageRate  int           `default:"1000" help:"Messages and control frames taken from a connection in a second; one that sends more is read later. 0 is any number."`
 	MessageBurst int           `default:"0" help:"Messages taken from it at once after a rest; 0 is twice the rate."`

@@ -24,22 +24,22 @@ import (
 
 // serveCmd is "throng serve".
 type serveCmd struct {
-	Listen  []string `default:":8080" placeholder:"ADDRESS" help:"Address to listen on: HOST:PORT, :PORT for IPv4 and IPv6, or unix:PATH. Repeatable."`
-	Admin   string   `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address for the operator: /healthz, /readyz, /metrics, /debug/pprof. Empty for none."`
+	Listen  []string `default:":8080" placeholder:"ADDRESS" help:"Address to listen on: HOST:PORT, :PORT for IPv4 and IPv6, or unix:PATH. Repeatable; ${default} if not given."`
+	Admin   string   `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address for the operator: /healthz, /readyz, /metrics, /debug/pprof. Empty for none; ${default} if not given."`
 	Workers int      `default:"0" help:"Event loops; 0 is one per processor."`
 
 	AllowOrigin []string      `placeholder:"ORIGIN" help:"Another origin whose pages may connect, such as https://chat.example; * for all. Repeatable."`
 	Compression string        `default:"on" enum:"on,off" help:"Take and send compressed messages (permessage-deflate): on or off."`
 	Ping        time.Duration `default:"25s" help:"How often a connection is looked at; one that stays silent for two to three of these is closed."`
 	Drain       time.Duration `default:"10s" help:"Deadline for closing connections on SIGTERM."`
-	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"What to log: debug, info, warn or error."`
+	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"What to log: debug, info, warn or error; ${default} if not given."`
 
 	Announce      bool          `help:"Tell a room who has joined."`
 	SlowConsumer  string        `default:"skip" enum:"skip,close" help:"A member that fell behind what is kept: skip and say how many messages were missed, or close."`
 	PresenceLimit int           `default:"1000" help:"Members above which a room is not told who comes and goes."`
-	Window        int           `default:"1048576" placeholder:"BYTES" help:"What a room keeps for members that are behind."`
+	Window        int           `default:"1048576" placeholder:"BYTES" help:"What a room keeps for members that are behind; ${default} if not given."`
 	HistoryCount  int           `default:"200" help:"Messages that a room keeps for those who join."`
-	HistoryBytes  int           `default:"262144" placeholder:"BYTES" help:"Bytes that those may have."`
+	HistoryBytes  int           `default:"262144" placeholder:"BYTES" help:"Bytes that those may have; ${default} if not given."`
 	HistoryAge    time.Duration `default:"1h" help:"How long they are kept."`
 
 	TokenKey string `placeholder:"FILE" help:"File with the key that signs tokens, so that who somebody is outlives a restart: 16 bytes or more. By default each start makes its own."`

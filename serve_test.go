@@ -129,6 +129,11 @@ func TestHelp(t *testing.T) {
 		out, err := cmd.Output()
 		must(t, err)
 		help := strings.Join(strings.Fields(string(out)), " ") // names may be wrapped
+		for _, stands := range []string{":8080", "127.0.0.1:9090", "info", "1048576", "262144", "65536"} {
+			if !strings.Contains(help, "; "+stands+" if not given") {
+				t.Errorf("that %s is a default is not in the help", stands)
+			}
+		}
 		flags := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`).FindAllStringSubmatch(string(out), -1)
 		if len(flags) < 17 {
 			t.Fatalf("%d flags in\n%s", len(flags), out)

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -422,5 +423,22 @@ func TestGoodbye(t *testing.T) {
 	}
 	if !w.polite {
 		t.Error("it hung up without a word")
+	}
+}
+
+// What the server has left out is not there either for who passes it on: nobody came is not that nobody says who.
+func TestAbsence(t *testing.T) {
+	for _, want := range []string{
+		`{"room":"r","members":5000}`,
+		`{"room":"r","joined":[],"left":[],"renamed":[],"members":2}`,
+	} {
+		var p client.Presence
+		must(t, json.Unmarshal([]byte(want), &p))
+		if got, err := json.Marshal(p); err != nil || string(got) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	}
+	if got, err := json.Marshal(client.Gap{Room: "r", From: 1, To: 2}); err != nil || string(got) != `{"room":"r","from":1,"to":2}` {
+		t.Errorf("%s, %v", got, err)
 	}
 }

@@ -82,15 +82,15 @@ type Gap struct {
 	Room   string `json:"room"`
 	From   uint64 `json:"from"`
 	To     uint64 `json:"to"`
-	Missed int    `json:"missed"` // how many; 0 is not known
+	Missed int    `json:"missed,omitzero"` // how many; 0 is not known
 }
 
 // Presence is what has changed in a room. In a large one it is the count alone.
 type Presence struct {
 	Room    string    `json:"room"`
-	Joined  []Person  `json:"joined"`
-	Left    []Person  `json:"left"`
-	Renamed []Renamed `json:"renamed"`
+	Joined  []Person  `json:"joined,omitzero"`
+	Left    []Person  `json:"left,omitzero"`
+	Renamed []Renamed `json:"renamed,omitzero"`
 	Members int       `json:"members"`
 }
 

@@ -105,3 +105,35 @@ func TestGapOverOurs(t *testing.T) {
 		t.Errorf("%d pending", n)
 	}
 }
+
+// The answer to one that is said again may overtake what comes first in a room of which nothing has come yet.
+func TestAnswerBeforeHistory(t *testing.T) {
+	f := begin(t, client.Config{})
+	w := f.accepts()
+	w.says(hello, joined)
+	f.happens(greeted, client.Joined{Room: "lobby", Epoch: "e", Seq: 4, Oldest: 1, Members: 2})
+	_, err := f.Say("lobby", "own")
+	must(t, err)
+	w.hears(`{"op":"say","room":"lobby","text":"own","id":"i-1"}`)
+	w.end(io.EOF)
+	f.happens(client.Away{Err: io.EOF, Retry: pause(1)})
+	f.clock.pass(t, pause(1))
+	w = f.accepts()
+	w.says(hello, `{"t":"joined","room":"lobby","epoch":"e","seq":5,"oldest":1,"members":2,"resumed":false}`)
+	f.happens(greeted, client.Joined{Room: "lobby", Epoch: "e", Seq: 5, Oldest: 1, Members: 2, Again: true})
+	w.hears(`{"op":"say","room":"lobby","text":"own","id":"i-1"}`)
+	w.says(own(5, 4, "i-1"), msg(4, 3), own(5, 4, "i-1"))
+	f.happens(client.Confirmed{Room: "lobby", ID: "i-1", Seq: 5}, heard(4, 3), ownHeard(5, 4, "i-1"))
+}
+
+// What a room still says to who has left it does not belong to their next stay.
+func TestLeftAndJoined(t *testing.T) {
+	f, w := enter(t)
+	must(t, f.Leave("lobby"))
+	w.hears(`{"op":"leave","room":"lobby"}`)
+	must(t, f.Join("lobby"))
+	w.hears(`{"op":"join","id":"i-1","room":"lobby","history":50}`)
+	w.says(msg(5, 4), `{"t":"gap","room":"lobby","from":6,"to":7}`, `{"t":"left","room":"lobby"}`,
+		`{"t":"joined","id":"i-1","room":"lobby","epoch":"e","seq":8,"oldest":1,"members":2,"resumed":false}`, msg(5, 4), msg(6, 5))
+	f.happens(client.Joined{Room: "lobby", Epoch: "e", Seq: 8, Oldest: 1, Members: 2}, heard(5, 4), heard(6, 5))
+}

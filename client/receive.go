@@ -134,7 +134,7 @@ func (c *Client) hasJoined(j Joined) {
 // again: the original, which then has another place in the room's order than the one where it comes.
 func (c *Client) message(m Message) {
 	p := c.place(m.Room)
-	if p == nil {
+	if p == nil || !p.joined { // it was left, and is perhaps wanted again
 		return
 	}
 	repeated := false
@@ -142,15 +142,13 @@ func (c *Client) message(m Message) {
 		repeated = c.outbox[i].again
 		defer c.confirmed(m.ID, m.Seq)
 	}
-	if p.known {
-		switch {
-		case m.Seq <= p.last:
-			return // we have it
-		case repeated && m.Prev != p.last && m.Prev != p.skip:
-			return // the room has others before it, and it comes again in its place
-		case m.Prev > p.behind():
-			c.pending = append(c.pending, Gap{Room: m.Room, From: p.behind() + 1, To: m.Prev})
-		}
+	switch {
+	case p.known && m.Seq <= p.last:
+		return // we have it
+	case repeated && m.Prev != p.last && m.Prev != p.skip:
+		return // the room has others before it, and it comes again in its place
+	case p.known && m.Prev > p.behind():
+		c.pending = append(c.pending, Gap{Room: m.Room, From: p.behind() + 1, To: m.Prev})
 	}
 	p.known, p.last, p.skip = true, m.Seq, 0
 	c.pending = append(c.pending, m)
@@ -160,7 +158,7 @@ func (c *Client) message(m Message) {
 // itself: all that wait for one are sent again, and the server knows them by their ids.
 func (c *Client) gap(g Gap) {
 	p := c.place(g.Room)
-	if p == nil || g.To <= p.last {
+	if p == nil || !p.joined || g.To <= p.last {
 		return
 	}
 	p.skip = max(p.skip, g.To)

@@ -369,6 +369,8 @@ function setUpViews() {
 function setUpChat() {
   const on = (type, act) => chat.addEventListener(type, ({ detail }) => act(detail));
   on('state', (detail) => {
+    // The banner goes, and with it the button that was pressed.
+    if (detail.state === 'open' && $('banner').contains(document.activeElement)) composer.focus();
     status.show(detail);
     composer.limit = chat.limits.message;
     showRoom();

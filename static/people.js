@@ -33,6 +33,7 @@ export class People {
     this.#after = 0;
     this.#list.replaceChildren();
     this.#known.clear();
+    this.#more.hidden = true;
     this.#count.textContent = `in #${room}`;
     this.#dialog.showModal();
     this.#fetch();
@@ -40,7 +41,6 @@ export class People {
 
   async #fetch() {
     const room = this.#room;
-    this.#more.hidden = true;
     this.#problem.textContent = '';
     let page;
     try {
@@ -56,6 +56,8 @@ export class People {
       this.#known.add(member.id);
     }
     this.#after = page.members.at(-1)?.join ?? this.#after;
+    // What one has pressed for the last page goes.
+    if (!page.more && document.activeElement === this.#more) this.#list.focus();
     this.#more.hidden = !page.more;
     const shown = this.#list.childElementCount;
     const all = plural(page.count, 'member');

@@ -115,8 +115,9 @@ export class Throng extends EventTarget {
     clearTimeout(room.timer);
     const sent = this.outbox.filter((entry) => entry.room === name && entry.state === 'sent');
     const settle = () => {
-      for (const { id } of sent) this.#take(id);
-      this.#flush();
+      // The others were refused meanwhile.
+      for (const { id, state } of sent) if (state === 'sent') this.#take(id);
+      this.#orphan();
     };
     this.#ask({ op: 'leave', room: name }).then(settle, () => {});
     this.#orphan();
@@ -295,7 +296,8 @@ export class Throng extends EventTarget {
     this.#answered(m);
     const room = this.rooms.get(m.room);
     if (!room) {
-      this.#send({ op: 'leave', room: m.room });
+      // Perhaps it is left already: then this is refused.
+      this.#ask({ op: 'leave', room: m.room }).catch(() => {});
       return;
     }
     const first = room.epoch === null;

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -283,4 +284,37 @@ func TestLowAndLarge(t *testing.T) {
 	}
 	eval[any](ann, `document.documentElement.style.fontSize = "32px"`)
 	ann.wait(`document.querySelector(".send svg").getBoundingClientRect().width === 40`)
+}
+
+// Who presses a button that goes by that keeps the focus: on what comes back, or else where one writes.
+func TestFocusOutlivesItsButton(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	for i := range 110 {
+		w.feeder(fmt.Sprint("p", i), "r")
+	}
+	ann := w.come("ann", "#r")
+	ann.wait(`document.getElementById("many").textContent === "111"`)
+	ann.click("#who")
+	for i, many := range []int{50, 100, 111} {
+		ann.wait(fmt.Sprintf(`document.querySelectorAll(".people li").length === %d`, many))
+		if i == 0 {
+			eval[any](ann, `document.querySelector(".more-people").focus()`)
+		}
+		if i < 2 {
+			ann.wait(`document.activeElement.classList.contains("more-people")`)
+			ann.key("Enter", 0)
+		}
+	}
+	ann.wait(`document.activeElement.classList.contains("people")`)
+	ann.key("Escape", 0)
+	w.proxy.cut(true)
+	ann.wait(`document.getElementById("status").dataset.state !== "open"`)
+	ann.pass(5 * time.Second)
+	ann.wait(`!document.getElementById("banner").hidden`)
+	w.proxy.up()
+	ann.focus("#retry")
+	ann.key("Enter", 0)
+	ann.wait(`document.getElementById("status").dataset.state === "open" && document.getElementById("banner").hidden`)
+	ann.wait(`document.activeElement.id === "field"`)
 }

@@ -125,6 +125,24 @@ func TestLeavingWithUnsaid(t *testing.T) {
 	n.is(`wire.said(3, 2, 'm13'), wire.news()`, `["say s m9"]`)
 }
 
+// What is refused while one leaves its room stays, and so does what may be said a moment later.
+func TestRefusedWhileLeaving(t *testing.T) {
+	t.Parallel()
+	n := wired(t, `['r', 's']`)
+	n.is(`wire.says(joined('s', 0)), `+says+`('s', 1, 3).length`, `3`)
+	n.is(`chat.leave('s'), globalThis.asked = wire.sent[0].id, globalThis.refuse = (i, code) => wire.says({ t: 'error', id: chat.outbox[i].id, code, message: 'no' }), refuse(0, 'too_long'), refuse(1, 'unavailable'), wire.says({ t: 'left', room: 's', id: asked }), Promise.resolve().then(() => chat.outbox.map(({ text, state, error }) => [text, state, error]))`,
+		`[["m1", "failed", "no"], ["m2", "failed", "you have left the room"]]`)
+}
+
+// Who leaves a room before being in it has made no mistake.
+func TestLeftBeforeJoined(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	n := w.node()
+	n.is(`make({ rooms: ['r'] }), until(() => chat.state === 'open')`, `true`)
+	n.is(`chat.join('s'), chat.leave('s'), chat.join('t'), until(() => chat.rooms.get('t').joined).then(() => chat.who('t')).then(() => told('error').map(({ message }) => message))`, `[]`)
+}
+
 // Whatever is joined and left while connecting, one comes to be in the rooms that
 // one wants: the server has put one into the address's.
 func TestRoomsWhileConnecting(t *testing.T) {
