@@ -155,5 +155,5 @@ func (c *Conn) giveUp() {
 		c.destroy()
 		return
 	}
-	c.shut(ErrMemory, CodeOverload, ErrMemory.Error())
+	c.end(ErrMemory, CodeOverload, ErrMemory.Error())
 }
