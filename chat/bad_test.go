@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"throng/server"
 )
 
 // wrongs are requests and the codes of their errors.
@@ -311,4 +313,17 @@ func FuzzRequests(f *testing.F) {
 			p.conn.Close()
 		}
 	})
+}
+
+// TestLastWordsComeAfterTheRest: whom the server sends away gets first what the room has heard, though it was not yet his turn.
+func TestLastWordsComeAfterTheRest(t *testing.T) {
+	w := start(t)
+	ann := w.as("ann", "r")
+	w.chat.Post("r", "ann", func(c *server.Conn) { // as when a drain begins in the turn behind the message
+		w.chat.Message(c, server.Message{Op: ws.OpText, Payload: []byte("last words")})
+		w.chat.Farewell(c, ws.StatusGoingAway, "")
+		c.Close(ws.StatusGoingAway, "")
+	})
+	ann.wants("ann: last words")
+	ann.closed(ws.StatusGoingAway)
 }

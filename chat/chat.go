@@ -195,6 +195,7 @@ func (ch *Chat) Tick(worker int) {
 type speaker interface {
 	message(payload []byte) (taken bool)
 	writable()
+	flush() // what it has not got yet goes out, as far as it can
 	closed()
 }
 

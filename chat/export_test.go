@@ -290,6 +290,7 @@ func (ch *Chat) Lose(in string, people int) {
 		for range people {
 			p := ch.people.arrive(nil)
 			p.enter(in)
+			ch.people.ties.Add(1)
 			p.leave(in, true, now)
 			ch.halls.count(in, 0, 1, func() {})
 			ch.people.away(absence{now, p, in})
@@ -319,4 +320,23 @@ func (ch *Chat) TypeWhileBehind(in, nick string) (told bool) {
 		done <- who.typed != 0
 	})
 	return <-done
+}
+
+// Overdue has so many people go in each tick, and returns how many of their absences are left in the end that should be over.
+func Overdue(perTick, ticks int) (n int) {
+	const tick = 250 * time.Millisecond
+	pp, now := newPeople(newNames(1), 1), time.Duration(0)
+	for range ticks {
+		now += tick
+		for range perTick {
+			pp.away(absence{since: now})
+		}
+		pp.due(now-grace, expireAtOnce)
+	}
+	for _, a := range pp.absences {
+		if a.since <= now-grace {
+			n++
+		}
+	}
+	return n
 }

@@ -477,3 +477,12 @@ func TestRenamesAreLimited(t *testing.T) {
 	eve.say("end")
 	eve.wants("eve: end")
 }
+
+// TestAbsencesEndInTime: however many people come and go, they are not there for longer and longer.
+func TestAbsencesEndInTime(t *testing.T) {
+	for _, perTick := range []int{100, 3000, 10_000} {
+		if n := chat.Overdue(perTick, 300); n > 0 {
+			t.Errorf("%d in a tick: %d are overdue", perTick, n)
+		}
+	}
+}

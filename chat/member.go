@@ -73,6 +73,9 @@ func (m *member) message(text []byte) (taken bool) {
 // writable implements speaker.
 func (m *member) writable() { m.Unblock() }
 
+// flush implements speaker.
+func (m *member) flush() { m.Flush() }
+
 // closed implements speaker: the member leaves, and the rest are told. Then the nickname is free: earlier, they could hear
 // of the next who has it before they hear that this one has left.
 func (m *member) closed() {

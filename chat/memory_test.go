@@ -108,3 +108,38 @@ func TestLargeMessagesLeaveNothing(t *testing.T) {
 		t.Errorf("%d bytes are kept", n)
 	}
 }
+
+// TestMemoryOfManyRooms: whoever is in many rooms counts for more, with each connection, and no more when all are left.
+func TestMemoryOfManyRooms(t *testing.T) {
+	const rooms, each = 32, 128
+	w := start(t, freeze)
+	ann, hello, _ := w.seated("ann", "r0")
+	also := w.sit("/chat/r0?history=0&token=" + hello["token"].(string))
+	also.expect("hello")
+	also.expect("joined")
+	walk := func(op, answer string) {
+		for _, p := range []*person{ann, also} {
+			for i := 1; i < rooms; i++ {
+				p.say(fmt.Sprintf(`{"op":%q,"room":"r%d","history":0}`, op, i))
+				for p.get()["t"] != answer { // presence comes when it comes
+				}
+			}
+		}
+	}
+	weight := func() int64 { return w.chat.Bytes() - int64(w.chat.Rooms())*512 }
+	before := weight()
+	walk("join", "joined")
+	if n := weight() - before; n != 3*(rooms-1)*each {
+		t.Errorf("%d rooms with two connections weigh %d", rooms-1, n)
+	}
+	walk("leave", "left")
+	if n := weight(); n != before {
+		t.Errorf("%d bytes are left, there were %d", n, before)
+	}
+	w.drop(ann)
+	w.drop(also)
+	w.pass(31 * time.Second)
+	if n := w.chat.Bytes(); n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+}

@@ -11,6 +11,9 @@ import (
 // grace is how long somebody whose connection is gone is still there for the others.
 const grace = 30 * time.Second
 
+// absenceTicks is in how many ticks all absences can end: fewer than there are in the grace time.
+const absenceTicks = 100
+
 // remembered is how many of a person's messages are known by the id that it gave them.
 const remembered = 16
 
@@ -31,8 +34,12 @@ type person struct {
 	calm  time.Duration // when all changes of the nickname are forgotten
 }
 
-// personBytes is what a person weighs, tables and the ring of ids included.
-const personBytes = 1 << 10
+const (
+	// personBytes is what a person weighs, tables and the ring of ids included.
+	personBytes = 1 << 10
+	// tieBytes is what a person's being in a room weighs, and again each connection's.
+	tieBytes = 128
+)
 
 // A stay is somebody's being in a room, for which a connection is not needed all the time.
 type stay struct {
@@ -133,6 +140,7 @@ func (p *person) settle(epoch uint64, id string, seq uint64) {
 type people struct {
 	names *names
 	count atomic.Int64
+	ties  atomic.Int64 // stays, and connections' places
 
 	mu       sync.Mutex
 	random   *rand.Rand
@@ -182,7 +190,7 @@ func (pp *people) arrive(c *claim) *person {
 }
 
 // bytes is what people hold. Any goroutine.
-func (pp *people) bytes() int64 { return pp.count.Load() * personBytes }
+func (pp *people) bytes() int64 { return pp.count.Load()*personBytes + pp.ties.Load()*tieBytes }
 
 // depart counts a connection out.
 func (pp *people) depart(p *person, now time.Duration) {
@@ -203,11 +211,13 @@ func (pp *people) away(a absence) {
 	pp.mu.Unlock()
 }
 
-// due takes at most limit absences that began before a time off the list.
+// due takes at most limit absences that began before a time off the list, or more if there are so many that the list would grow:
+// each person who goes is away from up to as many rooms as a connection may be in.
 func (pp *people) due(before time.Duration, limit int) []absence {
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
 	n := 0
+	limit = max(limit, len(pp.absences)/absenceTicks)
 	for n < len(pp.absences) && n < limit && pp.absences[n].since <= before {
 		n++
 	}

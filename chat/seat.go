@@ -179,6 +179,7 @@ func (s *seat) join(id, name string, j room.Joiner) {
 	j.Peer, j.Worker, j.View = p, s.conn.WorkerID(), viewOf(s.conn, true)
 	joined := s.enter(p, name, j)
 	s.places = append(s.places, p)
+	ch.people.ties.Add(1)
 	b := s.answerRoom("joined", id, name)
 	b = strconv.AppendUint(append(b, `,"epoch":"`...), joined.Epoch, 16)
 	b = strconv.AppendUint(append(b, `","seq":`...), joined.Newest, 10)
@@ -200,6 +201,7 @@ func (s *seat) enter(p *place, name string, j room.Joiner) (joined room.Joined) 
 	defer s.who.mu.Unlock()
 	switch s.who.enter(name) {
 	case first:
+		ch.people.ties.Add(1)
 		join()
 		ch.arrived(p.Room(), s.desk(), s.who.id, ch.names.of(&s.who.nick))
 	case again:
@@ -247,10 +249,12 @@ func (s *seat) leave(p *place, away bool) {
 	case away:
 		ch.halls.count(name, 0, 1, p.Leave)
 	default:
+		ch.people.ties.Add(-1)
 		p.Leave()
 		ch.left(r, s.desk(), s.who.id, ch.names.of(&s.who.nick))
 	}
 	s.who.mu.Unlock()
+	ch.people.ties.Add(-1)
 	if last && away {
 		ch.people.away(absence{now, s.who, name})
 	}
@@ -277,8 +281,19 @@ func (s *seat) closed() {
 	ch.people.depart(s.who, ch.cfg.Rooms.Now())
 }
 
-// Farewell implements server.Farewell. Those who are sent away together come back over several seconds.
+// flush implements speaker.
+func (s *seat) flush() {
+	for _, p := range s.places {
+		p.Flush()
+	}
+}
+
+// Farewell implements server.Farewell. What was said before comes before it. Those who are sent away together come back over
+// several seconds.
 func (ch *Chat) Farewell(c *server.Conn, code ws.StatusCode, reason string) []byte {
+	if sp, ok := c.Data.(speaker); ok {
+		sp.flush()
+	}
 	s, ok := c.Data.(*seat)
 	if !ok {
 		return nil
@@ -308,6 +323,7 @@ func (ch *Chat) expireFrom(a absence) {
 	if !a.final() {
 		return
 	}
+	ch.people.ties.Add(-1)
 	ch.halls.count(a.room, 0, -1, func() {})
 	ch.rooms.With(a.room, func(r *room.Room) { ch.left(r, &ch.desks[0], p.id, ch.names.of(&p.nick)) })
 }

@@ -6,8 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// A ledger knows how many bytes the logs of all rooms hold, and which rooms hold much: those with 8 KiB or more stand on
-// shelves, each for rooms of up to twice the size of the one before it, the one that has not grown for longest in front.
+// A ledger knows how many bytes the logs of all rooms hold, and which rooms could give much of that. What counts is what they
+// hold besides the last segments of their logs, which stay: a room with nothing else must not stand in the way of others. Those
+// with 4 KiB or more stand on shelves, each for up to twice as much as the one before it, the one that came there first in front.
 type ledger struct {
 	held atomic.Int64
 
@@ -23,13 +24,13 @@ type shelving struct {
 	prev, next *Room // owned by the ledger's lock
 }
 
-// shelfOf returns the number of the shelf for a room that holds that much.
-func shelfOf(held int) int { return min(bits.Len(uint(held>>13)), len(ledger{}.shelves)-1) }
+// shelfOf returns the number of the shelf for a room that could give that much.
+func shelfOf(spare int) int { return min(bits.Len(uint(spare>>12)), len(ledger{}.shelves)-1) }
 
-// note takes down that a room holds delta bytes more, held in all. Under the room's lock.
-func (l *ledger) note(r *Room, delta, held int) {
+// note takes down that a room holds delta bytes more, and could give spare bytes. Under the room's lock.
+func (l *ledger) note(r *Room, delta, spare int) {
 	l.held.Add(int64(delta))
-	now := shelfOf(held)
+	now := shelfOf(spare)
 	if now == r.shelf {
 		return
 	}
@@ -85,7 +86,7 @@ const roomBytes = 512
 // Bytes is what all rooms hold, without their members. Any goroutine.
 func (m *Map) Bytes() int64 { return m.pages.held.Load() + m.count.Load()*roomBytes }
 
-// Shed takes memory from the rooms until they hold at most target bytes. Those give first whose logs hold most: what members
+// Shed takes memory from the rooms until they hold at most target bytes. Those give first that could give most: what members
 // that lag have not got yet, of which they are told that they missed it, then the history, but for the last segment of a log.
 // What is just being delivered stays. Then rooms go that are empty, as by Admit. It looks at no more than budget rooms for each
 // of the three, and returns how many bytes it took. Any goroutine.

@@ -287,14 +287,18 @@ func (r *Room) noteViews() {
 
 // account tells the ledger what the logs hold. Under the lock.
 func (r *Room) account() {
-	held := 0
+	held, spare := 0, 0
 	for _, l := range r.logs {
-		if l != nil {
-			held += l.held
+		if l == nil {
+			continue
+		}
+		held += l.held
+		if last := l.last(); last != nil {
+			spare += l.held - len(last.page)
 		}
 	}
-	if held != r.held {
-		r.shard.pages.note(r, held-r.held, held)
+	if held != r.held || shelfOf(spare) != r.shelf {
+		r.shard.pages.note(r, held-r.held, spare)
 		r.held = held
 	}
 }

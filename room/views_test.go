@@ -223,3 +223,39 @@ func TestShed(t *testing.T) {
 	people[0].mem.Leave()
 	people[3].mem.Leave()
 }
+
+// TestShedPassesOverWhatCannotGive: rooms that hold much in one segment, which stays, do not keep those behind them from giving.
+func TestShedPassesOverWhatCannotGive(t *testing.T) {
+	config := room.Defaults()
+	config.Now = never
+	m := room.NewMap(config, []func(){func() {}})
+	people := make([]napper, 5)
+	for i := range people {
+		n := &people[i]
+		n.asleep = true
+		m.Join(fmt.Sprint("room", i), &n.mem, room.Joiner{Peer: n})
+		if i < 3 {
+			n.mem.Room().Publish(same(frame(1, false, 1<<20)), nil)
+			deliver(m.Fanout(0))
+			continue
+		}
+		for range 100 {
+			n.mem.Room().Publish(same(frame(1, false, napSize-4)), nil)
+			deliver(m.Fanout(0))
+		}
+	}
+	held, taken := m.Bytes(), int64(0)
+	for {
+		n := m.Shed(0, 2)
+		if n == 0 {
+			break
+		}
+		taken += n
+	}
+	if taken < 100<<10 {
+		t.Errorf("%d bytes were taken of %d", taken, held)
+	}
+	for i := range people {
+		people[i].mem.Leave()
+	}
+}

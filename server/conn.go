@@ -79,6 +79,7 @@ type extra struct {
 	// Output, in the order in which it is sent.
 	rest []byte // the remainder of a room's frame
 	own  []byte // the connection's own frames
+	cut  int    // bytes of these that are out, and still held: at most as many as are left
 	pong []byte // the latest pong: RFC 6455, section 5.5.3
 	last bool   // nothing follows own: shut down when it is out
 }

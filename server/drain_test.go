@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,13 +81,14 @@ func TestDrainKeepsOrder(t *testing.T) {
 // The handler has a last word to those whom the server ends, behind what was sent before; not to those who go by
 // themselves, and a panic in it costs nobody more than the word.
 func TestFarewell(t *testing.T) {
-	x := start(t, setup{app: &app{farewell: func(c *server.Conn, code ws.StatusCode) string {
+	k := &keeper{}
+	x := start(t, setup{keeper: k, app: &app{farewell: func(c *server.Conn, code ws.StatusCode) string {
 		if c.Data == "clumsy" {
 			panic("clumsy")
 		}
 		return fmt.Sprint("bye ", code)
 	}}})
-	c, clumsy, leaves, slow := x.connect(), x.connect(), x.connect(), x.connect()
+	c, clumsy, leaves, slow, half := x.connect(), x.connect(), x.connect(), x.connect(), x.connect()
 	leaves.send(ws.OpClose, string(ws.NewCloseFrameBody(ws.StatusGoingAway, "")))
 	leaves.expectClose(ws.StatusGoingAway, "")
 	leaves.Close()
@@ -94,6 +96,13 @@ func TestFarewell(t *testing.T) {
 	slow.expect(ws.OpText, "bye 4000")
 	slow.expectClose(server.CodeSlow, "slow")
 	slow.Close()
+	half.write(masked(ws.OpText, strings.Repeat("x", 1000))[:500])
+	x.until("half a message to arrive", func() bool { return x.weight(half) >= 500 })
+	x.keep(k, 1<<30, 1<<30)
+	half.expect(ws.OpText, "bye 1013")
+	half.expectClose(server.CodeOverload, server.ErrMemory.Error())
+	half.Close()
+	x.keep(k, 0, 0)
 	on(t, clumsy.at, func(c *server.Conn) { c.Data = "clumsy" })
 	on(t, c.at, func(c *server.Conn) { c.Send(ws.OpText, []byte("before")) })
 	done := x.shutdown(context.Background())

@@ -40,7 +40,8 @@ type Handler interface {
 }
 
 // Farewell is a Handler that has a last word to connections that the server ends for
-// a reason of its own: it drains, or the peer was too slow or silent.
+// a reason of its own: it drains, is short of memory, or the peer was too slow or
+// silent.
 type Farewell interface {
 	// Farewell returns the text of a message to be sent before the close frame,
 	// empty for none. It is called before Close.

@@ -60,7 +60,7 @@ func (c *Conn) weigh() {
 	if e == nil {
 		return
 	}
-	n := extraBytes + cap(e.head) + cap(e.held.Payload) + cap(e.unread) + cap(e.rest) + cap(e.own) + cap(e.pong)
+	n := extraBytes + cap(e.head) + cap(e.held.Payload) + cap(e.unread) + e.cut + cap(e.rest) + cap(e.own) + cap(e.pong)
 	if n != e.weight {
 		c.loop.held.Add(int64(n - e.weight))
 		e.weight = n
@@ -163,5 +163,5 @@ func (c *Conn) giveUp() {
 		c.destroy()
 		return
 	}
-	c.shut(ErrMemory, CodeOverload, ErrMemory.Error())
+	c.end(ErrMemory, CodeOverload, ErrMemory.Error())
 }

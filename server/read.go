@@ -65,7 +65,7 @@ func (c *Conn) readUnread() bool {
 	if !c.Open() {
 		return false
 	}
-	if e.unread = e.unread[n:]; len(e.unread) > 0 {
+	if e.unread = e.unread[:copy(e.unread, e.unread[n:])]; len(e.unread) > 0 {
 		return false
 	}
 	e.unread = nil

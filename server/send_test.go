@@ -448,3 +448,29 @@ func TestCloseWhenWriteFails(t *testing.T) {
 	x.fire(c.fd, poller.Writable)
 	x.ended(c, server.CodeBroken, syscall.EPIPE.Error(), syscall.EPIPE)
 }
+
+// TestWeightOfWhatIsLeft: what is out of a frame or of an answer, and still held, counts until it is given back.
+func TestWeightOfWhatIsLeft(t *testing.T) {
+	const large, most = 60 << 10, 60<<10 + 1<<10
+	x := start(t, setup{})
+	for _, send := range []func(*server.Conn){
+		func(c *server.Conn) { c.WriteFrames(frame.Append(nil, ws.OpText, make([]byte, large))) },
+		func(c *server.Conn) { c.Send(ws.OpText, make([]byte, large)) },
+	} {
+		c := x.connect()
+		x.kernel.allow(c.fd, 10)
+		on(t, c.at, send)
+		whole := x.weight(c)
+		for out, step := 0, 4<<10; out+step < large; out += step {
+			x.kernel.allow(c.fd, step)
+			x.fire(c.fd, poller.Writable)
+			left := 0
+			on(t, c.at, func(c *server.Conn) { _, left = c.Waiting() })
+			if n := x.weight(c); left > large/2+step && n < whole || left < large/2 && n > 2*left+most-large {
+				t.Errorf("weighs %d, %d bytes are left of %d", n, left, whole)
+			}
+		}
+		c.reset()
+		await(t, x.app.closed)
+	}
+}

@@ -123,7 +123,7 @@ func (c *Conn) lastTry() {
 		c.more.own = append(c.more.own, pingFrame...) // for want of anything else
 	}
 	c.writable()
-	if c.Open() && c.loop.sent == sent {
+	if c.state == open && c.loop.sent == sent { // also when it is to be closed at the end of the turn: it would be due again at once
 		c.broken(ErrStalled)
 	}
 	c.weigh()

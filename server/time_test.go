@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -307,4 +309,23 @@ func TestLateTick(t *testing.T) {
 	if n, err := x.kernel.Kernel.Read(other, make([]byte, 8)); n != 8 {
 		t.Errorf("the other's descriptor was read from: %v", err)
 	}
+}
+
+// TestDoomedWhileStalled: one that is about to be closed when it has taken nothing for too long is looked at once.
+func TestDoomedWhileStalled(t *testing.T) {
+	x := start(t, setup{})
+	c := x.connect()
+	x.kernel.allow(c.fd, 0)
+	on(t, c.at, func(c *server.Conn) { c.Send(ws.OpText, []byte("x")) })
+	x.pass(29 * time.Second)
+	tick := x.kernel.polls[0].callback(slices.Min(slices.Collect(maps.Keys(x.kernel.timers))))
+	x.run(0, func() { // as in one batch of events
+		c.at.CloseLater(server.CodeSlow, "slow")
+		for range 2 {
+			x.kernel.advance(time.Second)
+			tick(poller.Readable)
+		}
+	})
+	x.ended(c, server.CodeBroken, server.ErrStalled.Error(), server.ErrStalled)
+	c.gone()
 }

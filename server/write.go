@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 
 	"github.com/gobwas/ws"
@@ -210,19 +211,28 @@ func (c *Conn) flush() error {
 			return err
 		}
 		progress = progress || n > 0
-		if *b = (*b)[n:]; len(*b) > 0 {
+		if n < len(*b) {
+			e.keep(b, n)
 			c.flags |= blocked
 			if progress {
 				c.block() // the peer has not stalled
 			}
 			return nil
 		}
-		*b = nil
+		*b, e.cut = nil, 0
 	}
 	if e.list == &c.loop.stalled {
 		e.list.remove(e)
 	}
 	return nil
+}
+
+// keep keeps what is left of the first buffer when n bytes of it are out; those are held until they are as many.
+func (e *extra) keep(b *[]byte, n int) {
+	*b = (*b)[n:]
+	if e.cut += n; e.cut >= len(*b) {
+		*b, e.cut = slices.Clone(*b), 0
+	}
 }
 
 // writeSome writes until all is out or the socket is full. A full socket is not
