@@ -256,17 +256,17 @@ func (p *simPerson) failed(m *simObject) error {
 	if p.again[m.ID] == 0 {
 		return p.g.told("error " + m.ID + " " + string(m.Code))
 	}
-	i := slices.IndexFunc(p.said, func(s *simWord) bool { return s.id == m.ID })
 	p.g.w.reached["v1 "+string(m.Code)]++
-	switch m.Code {
-	case "unconfirmed":
-		p.again[m.ID]--
-		p.said[i].answered = true
-	case "unavailable":
-		p.again[m.ID]--
-		p.sayAgain(p.said[i])
-	default:
+	p.again[m.ID]--
+	i := slices.IndexFunc(p.said, func(s *simWord) bool { return s.id == m.ID })
+	switch {
+	case m.Code != "unconfirmed" && m.Code != "unavailable":
 		return fmt.Errorf("%s for something said again", m.Code)
+	case i < 0: // it was heard meanwhile, and forgotten
+	case m.Code == "unconfirmed":
+		p.said[i].answered = true
+	default:
+		p.sayAgain(p.said[i])
 	}
 	return nil
 }
