@@ -47,7 +47,7 @@ type limitFlags struct {
 	StallTimeout time.Duration `default:"30s" help:"How long a connection may take nothing of what waits for it."`
 	MaxRooms     int           `default:"100000" help:"Rooms at a time. With one more, one that is empty and kept for its history gives way. 0 is any number."`
 
-	MaxRoomsPerConn int `default:"32" help:"Rooms that one connection may be in."`
+	MaxRoomsPerConn int `default:"32" help:"Rooms that one connection may be in. All connections of somebody: eight times as many."`
 }
 
 // leastMemory is what a server needs before anybody has come.

@@ -141,6 +141,37 @@ func TestV1RoomsPerConn(t *testing.T) {
 	ann.conn.Close()
 }
 
+// All connections of somebody together are in eight times as many: the next room is refused, whether it stands in an address or is joined,
+// and one that somebody is in through another connection is not.
+func TestV1RoomsPerPerson(t *testing.T) {
+	w := start(t, freeze, func(o *options) { o.chat.RoomsPerConn = 1 })
+	ann, hello, _ := w.seated("ann", "r0")
+	sit := func(room string) *person {
+		p := w.sit("/chat/" + room + "?history=0&token=" + hello["token"].(string))
+		p.expect("hello")
+		return p
+	}
+	for i := 1; i < 8; i++ {
+		sit(fmt.Sprint("r", i)).expect("joined")
+	}
+	late := sit("r8")
+	if o := late.expect("error"); o["code"] != "forbidden" || !strings.Contains(o["message"].(string), "8 rooms") {
+		t.Errorf("%v", o)
+	}
+	late.say(`{"op":"join","room":"r9","id":"i"}`)
+	if o := late.expect("error"); o["code"] != "forbidden" || o["id"] != "i" {
+		t.Errorf("%v", o)
+	}
+	late.say(`{"op":"join","room":"r3"}`)
+	late.expect("joined")
+	if n := w.metric("refused_joins_total"); n != 2 {
+		t.Errorf("%d refusals were counted", n)
+	}
+	ann.say(`{"op":"leave","room":"r0"}`)
+	ann.expect("left")
+	sit("r8").expect("joined")
+}
+
 // Ten thousand joins on one connection: 32 rooms, and errors that say so; and ten thousand after leaving again leave
 // nothing behind.
 func TestV1ManyJoins(t *testing.T) {

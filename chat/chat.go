@@ -69,7 +69,8 @@ type Config struct {
 	// MaxMessage is the server's limit, in bytes: 64 KiB. A text of throng.v1 has at most a quarter of it, so that
 	// it fits however it is written.
 	MaxMessage int64
-	// RoomsPerConn is the number of rooms that one connection of throng.v1 may be in: 32.
+	// RoomsPerConn is the number of rooms that one connection of throng.v1 may be in: 32. All connections of a person may
+	// together be in eight times as many.
 	RoomsPerConn int
 	// Version is what throng.v1 says that the server is.
 	Version string
@@ -190,6 +191,9 @@ func (ch *Chat) Tick(worker int) {
 	ch.expire()
 	ch.tell()
 }
+
+// personRooms is how many rooms one person may be in.
+func (ch *Chat) personRooms() int { return 8 * ch.cfg.RoomsPerConn }
 
 // A speaker is the chat's side of a connection: its Data.
 type speaker interface {

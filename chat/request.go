@@ -180,6 +180,8 @@ func (s *seat) joinAsked(q *request) {
 	case len(s.places) >= ch.cfg.RoomsPerConn:
 		ch.joinsRefused.Add(1)
 		s.fail(q.ID, "forbidden", fmt.Sprintf("a connection is in at most %d rooms", ch.cfg.RoomsPerConn), 0)
+	case s.spread(q.Room):
+		s.refuseSpread(q.ID)
 	case !ch.rooms.Admit(q.Room):
 		ch.roomsRefused.Add(1)
 		s.fail(q.ID, "unavailable", "there are too many rooms on this server", 5000)

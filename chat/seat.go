@@ -74,7 +74,24 @@ func (ch *Chat) openSeat(c *server.Conn, name string, w wish) {
 	if w.hasHistory {
 		history = w.history
 	}
+	if s.spread(name) {
+		s.refuseSpread("")
+		return
+	}
 	s.join("", name, room.Joiner{History: history, Resume: w.resume})
+}
+
+// spread says whether the person is in as many rooms as all its connections together may be, and not in that one: all of
+// them are told, at once, when it is renamed.
+func (s *seat) spread(name string) bool {
+	s.who.mu.Lock()
+	defer s.who.mu.Unlock()
+	return len(s.who.stays) >= s.chat().personRooms() && s.who.stays[name] == nil
+}
+
+func (s *seat) refuseSpread(id string) {
+	s.chat().joinsRefused.Add(1)
+	s.fail(id, "forbidden", "somebody is in at most "+strconv.Itoa(s.chat().personRooms())+" rooms, by all connections together", 0)
 }
 
 // hello tells a connection who it is.
