@@ -207,6 +207,9 @@ func TestV1ManyJoins(t *testing.T) {
 		wants(1, "left", "")
 	}
 	ann.lives()
+	if n := w.chat.Left().Halls; n > 1 { // before any tick: nobody is left in them to be told
+		t.Errorf("something is to be told in %d rooms, and ann is in one", n)
+	}
 	w.late.Add(int64(1e9)) // rooms are told, and forgotten
 	eventually(t, func() error { return count("rooms", w.chat.Left().Rooms, 1) })
 	eventually(t, func() error { return count("halls", w.chat.Left().Halls, 0) })

@@ -345,6 +345,8 @@ func (ch *Chat) left(r *room.Room, d *desk, who, nick string) {
 	}
 	if hasJSON(r) {
 		ch.halls.note(r.Name(), r.Len(), change{kind: hasLeft, id: who, nick: nick})
+	} else {
+		ch.halls.desert(r)
 	}
 }
 

@@ -22,11 +22,12 @@ type halls struct {
 
 	mu     sync.Mutex
 	byName map[string]*hall
-	due    []string // those to be looked at, in the order in which they became so
+	due    []*hall // those to be looked at, in the order in which they became so; some are forgotten by now
 }
 
 // hall is what is to be told of a room.
 type hall struct {
+	name    string
 	extra   int  // connections of members who have another one there
 	absent  int  // members who have none, for a moment
 	due     bool // stands in the list
@@ -59,7 +60,7 @@ func (h *halls) note(name string, connections int, c change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.of(name)
-	h.list(name, x)
+	h.list(x)
 	x.changed = true
 	members := connections + x.absent - x.extra
 	if x.many = x.many || members > h.limit || len(x.changes) > h.limit; x.many {
@@ -74,7 +75,7 @@ func (h *halls) ask(name string, read func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.of(name)
-	h.list(name, x)
+	h.list(x)
 	x.asked, x.missing = true, x.absent > 0
 	read()
 }
@@ -90,7 +91,7 @@ func (h *halls) count(name string, extra, absent int, move func()) (missing bool
 	x.absent += absent
 	move()
 	x.missing = x.missing && x.absent > 0
-	h.drop(name, x)
+	h.drop(x)
 	return missing
 }
 
@@ -106,10 +107,10 @@ func (h *halls) members(r *room.Room) int {
 }
 
 // list has a hall looked at. Under the lock.
-func (h *halls) list(name string, x *hall) {
+func (h *halls) list(x *hall) {
 	if !x.due {
 		x.due = true
-		h.due = append(h.due, name)
+		h.due = append(h.due, x)
 	}
 }
 
@@ -117,16 +118,26 @@ func (h *halls) list(name string, x *hall) {
 func (h *halls) of(name string) *hall {
 	x := h.byName[name]
 	if x == nil {
-		x = &hall{}
+		x = &hall{name: name}
 		h.byName[name] = x
 	}
 	return x
 }
 
 // drop forgets a hall that says nothing. Under the lock.
-func (h *halls) drop(name string, x *hall) {
+func (h *halls) drop(x *hall) {
 	if x.extra == 0 && x.absent == 0 && !x.due {
-		delete(h.byName, name)
+		delete(h.byName, x.name)
+	}
+}
+
+// desert forgets what there was to tell of a room when nobody is left to hear it, nor to come back: else whoever goes through
+// rooms leaves more of them than are told.
+func (h *halls) desert(r *room.Room) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x := h.byName[r.Name()]; x != nil && x.extra == 0 && x.absent == 0 && !hasJSON(r) {
+		delete(h.byName, x.name)
 	}
 }
 
@@ -137,20 +148,21 @@ type news struct {
 	changes []change
 }
 
-// take takes what there is to tell of the first hall that is due, nil if that is nothing.
-func (h *halls) take() *news {
+// take takes what there is to tell of the first hall that is due, nil if that is nothing. forgotten is one of a deserted room.
+func (h *halls) take() (n *news, forgotten bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	name := h.due[0]
-	h.due = h.due[1:]
-	x := h.byName[name]
-	var n *news
+	x := h.due[0]
+	h.due[0], h.due = nil, h.due[1:]
+	if h.byName[x.name] != x {
+		return nil, true
+	}
 	if x.changed {
-		n = &news{name, x.many, net(x.changes, x.asked)}
+		n = &news{x.name, x.many, net(x.changes, x.asked)}
 	}
 	x.changes, x.due, x.changed, x.many, x.asked = nil, false, false, false, false
-	h.drop(name, x)
-	return n
+	h.drop(x)
+	return n, false
 }
 
 // waiting is how many halls are due.
@@ -181,9 +193,11 @@ func (ch *Chat) tell() {
 	}
 	ch.round.ended = now
 	var line notice
-	for range min(ch.round.left, tellAtOnce) {
-		ch.round.left--
-		n := ch.halls.take()
+	for looked := 0; looked < tellAtOnce && ch.round.left > 0; ch.round.left-- {
+		n, forgotten := ch.halls.take()
+		if !forgotten {
+			looked++
+		}
 		if n == nil {
 			continue
 		}
