@@ -40,7 +40,7 @@ type serveCmd struct {
 	Window        int           `default:"1048576" placeholder:"BYTES" help:"What a room keeps for members that are behind; ${default} if not given."`
 	HistoryCount  int           `default:"200" help:"Messages that a room keeps for those who join."`
 	HistoryBytes  int           `default:"262144" placeholder:"BYTES" help:"Bytes that those may have; ${default} if not given."`
-	HistoryAge    time.Duration `default:"1h" help:"How long they are kept."`
+	HistoryAge    time.Duration `default:"1h" help:"How long they are kept, at most 10000h."`
 
 	TokenKey string `placeholder:"FILE" help:"File with the key that signs tokens, so that who somebody is outlives a restart: 16 bytes or more. By default each start makes its own."`
 
@@ -142,11 +142,16 @@ func (cmd *serveCmd) check() error {
 		return usageError{"--window is at least 4096 bytes"}
 	case cmd.HistoryCount < 0 || cmd.HistoryBytes < 0 || cmd.HistoryAge < 0 || cmd.PresenceLimit < 0 || cmd.Drain < 0:
 		return usageError{"limits cannot be negative"}
+	case cmd.HistoryAge > maxHistoryAge:
+		return usageError{"--history-age is at most 10000h"}
 	case cmd.HistoryCount > math.MaxInt32:
 		return usageError{fmt.Sprintf("--history-count is at most %d", math.MaxInt32)}
 	}
 	return cmd.Limits.check()
 }
+
+// maxHistoryAge is more than a room without members is worth keeping.
+const maxHistoryAge = 10_000 * time.Hour
 
 // checkAddress finds what is wrong with a HOST:PORT without asking for the host.
 func checkAddress(a string) error {

@@ -84,6 +84,7 @@ func TestRefusals(t *testing.T) {
 		{args: []string{"--workers=-1"}, code: 2, says: "--workers"},
 		{args: []string{"--workers=1025"}, code: 2, says: "--workers"},
 		{args: []string{"--ping=0s"}, code: 2, says: "--ping"},
+		{args: []string{"--history-age=2562047h"}, code: 2, says: "--history-age is at most"},
 		{args: []string{"--drain=10"}, code: 2, says: "--drain"},
 		{args: []string{"--drain=-1s"}, code: 2, says: "negative"},
 		{args: []string{"--window=100"}, code: 2, says: "--window"},
