@@ -120,7 +120,7 @@ func Attacks(mixed time.Duration) []Attack {
 			rules: []rule{didSomething, endsOnly("status 101", "status 400", "status 414", "status 431", "reset"), noGoroutines, memoryAtMost(16 << 20), backAgain(heapSlack)}},
 		{Name: "resets", Title: "100,000 connections reset at any stage", Squads: []Force{churnForce}, Hold: 10 * time.Minute,
 			rules: []rule{allCycles, noGoroutines, backAgain(heapSlack)}},
-		{Name: "mixed", Title: "all of these at once, for " + mixed.String(), Hold: mixed, Room: true,
+		{Name: "mixed", Title: "slow handshakes, heads, half frames, members that never read, floods, bombs and resets at once, for " + mixed.String(), Hold: mixed, Room: true,
 			Squads: []Force{slowForce, headsForce, halfForce, stalledForce, floodForce, bombsForce, {"churn", 1, 100}},
 			rules:  []rule{roomGotAll, noGoroutines, backAgain(2 * roomSlack)}},
 	}
