@@ -20,7 +20,6 @@ package conformance
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -259,7 +258,7 @@ func (target *Target) own(x exchange, prefix string) exchange {
 // own code, and ends the connection first.
 func (target *Target) goOn(c *client, x exchange) error {
 	var got []message
-	for !target.enough(got, x.want) {
+	for len(got) < len(x.want) {
 		f, err := c.frame()
 		if err == nil && f.op == closing {
 			err = fmt.Errorf("closed with %x", f.payload)
@@ -274,50 +273,26 @@ func (target *Target) goOn(c *client, x exchange) error {
 	}
 	c.deliver(masked(fin|closing, "\x0f\xa0"), nil)
 	rest, code, err := c.untilClose()
-	if target.Apart && len(rest) > 0 && len(only(rest, isPong)) == len(rest) {
-		rest, err = nil, errors.Join(err, target.same(append(got, rest...), x.want, true))
-	}
 	if err != nil || code != 4000 || len(rest) > 0 {
 		return fmt.Errorf("a close with 4000 was answered %s, %d, %v", brief(rest), code, err)
 	}
 	return c.end()
 }
 
-// enough says whether what is to come has come. Where a room's messages and a connection's own frames have ways of their own, a
-// socket that was full may have cost pongs, but for the latest: RFC 6455, 5.5.3.
-func (target *Target) enough(got, want []message) bool {
-	if !target.Apart {
-		return len(got) >= len(want)
-	}
-	pongs := only(want, isPong)
-	return len(only(got, isData)) >= len(want)-len(pongs) && (len(pongs) == 0 || len(only(got, isPong)) > 0)
-}
-
-func isPong(m message) bool { return m.op == pong }
-func isData(m message) bool { return m.op != pong }
-
 // same compares what came with what was to come; all: nothing may be missing.
 func (target *Target) same(got, want []message, all bool) error {
+	isPong := func(m message) bool { return m.op == pong }
+	isData := func(m message) bool { return m.op != pong }
 	ok := slices.Equal(got, want)
 	if target.Apart {
 		data, wanted := only(got, isData), only(want, isData)
-		ok = within(only(got, isPong), only(want, isPong)) &&
+		ok = slices.Equal(only(got, isPong), only(want, isPong)) &&
 			(all && slices.Equal(data, wanted) || !all && len(data) <= len(wanted) && slices.Equal(data, wanted[:len(data)]))
 	}
 	if !ok {
 		return fmt.Errorf("got %s, want %s", brief(got), brief(want))
 	}
 	return nil
-}
-
-// within says whether some are among all, in their order.
-func within(some, all []message) bool {
-	for _, m := range all {
-		if len(some) > 0 && some[0] == m {
-			some = some[1:]
-		}
-	}
-	return len(some) == 0
 }
 
 func only(all []message, keep func(message) bool) (some []message) {
