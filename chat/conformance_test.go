@@ -13,6 +13,8 @@ func TestConformance(t *testing.T) {
 	w := start(t, func(o *options) {
 		kernel = conformance.Watch(o.server.Kernel)
 		o.server.Kernel = kernel
+		// All that is said fits: while a socket is full only the latest pong is kept (RFC 6455, 5.5.3), and each is asked for here.
+		o.server.SendBufferBytes = 1 << 20
 	})
 	conformance.Run(t, &conformance.Target{
 		Addr: w.addr, Kernel: kernel,
