@@ -108,8 +108,8 @@ const (
 	// frameBudget is the number of messages that one callback handles, or fewer once it has
 	// taken frameTime, which it looks at after each frameStep of them: what a frame costs is the Handler's.
 	frameBudget = 64
-	frameTime   = 50 * time.Microsecond
-	frameStep   = 8
+	frameTime   = 25 * time.Microsecond
+	frameStep   = 4
 	// beginBudget is the number of fragments that are decoded as if they were one message of
 	// the frameBudget.
 	beginBudget = 64
