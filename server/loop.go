@@ -22,6 +22,7 @@ type loop struct {
 	cork     []byte // own frames of corked
 	scratch  []byte // one own frame of any other
 	corked   *Conn  // the connection that is being served
+	unread   []byte // for the next input that has to wait for another call; nil while one has it
 	spare    []*extra
 	upgrader upgrader
 	deflater *frame.Deflater // nil when compression is off

@@ -52,7 +52,10 @@ func (c *Conn) readSome(p []byte) (int, error) {
 // feed decodes fresh input and keeps what could not be handled now.
 func (c *Conn) feed(p []byte) {
 	if n := c.consume(p); n < len(p) && c.Open() {
-		e := c.extra()
+		e, l := c.extra(), c.loop
+		if e.unread == nil {
+			e.unread, l.unread = l.unread, nil
+		}
 		e.unread = append(e.unread, p[n:]...)
 	}
 }
@@ -68,7 +71,7 @@ func (c *Conn) readUnread() bool {
 	if e.unread = e.unread[:copy(e.unread, e.unread[n:])]; len(e.unread) > 0 {
 		return false
 	}
-	e.unread = nil
+	c.loop.unread, e.unread = e.unread, nil
 	return c.flags&(paused|throttled) == 0
 }
 
