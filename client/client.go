@@ -36,6 +36,7 @@ type Client struct {
 	out     [][]byte
 	waiting map[string]chan<- answer // requests, by id
 	path    string                   // the room of the address
+	leaving []*place                 // left before the answer to their join: it comes, and they may be wanted again until then
 	bye     *bye
 	hold    time.Time // nothing is said before: the server has asked for a pause
 	heard   time.Time // when the server last gave a sign of life
@@ -207,7 +208,7 @@ func (c *Client) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.online, c.bye = false, nil
-	c.out, c.waiting = nil, map[string]chan<- answer{}
+	c.out, c.waiting, c.leaving = nil, map[string]chan<- answer{}, nil
 	c.heard, c.asked = c.cfg.Clock.Now(), false
 	for _, p := range c.rooms {
 		p.joined, p.asked, p.retry = false, "", time.Time{}
@@ -346,9 +347,12 @@ func (c *Client) tick(now time.Time) (wait time.Duration, alive bool) {
 }
 
 // place finds a room that we are in, or want to be in.
-func (c *Client) place(name string) *place {
-	if i := slices.IndexFunc(c.rooms, func(p *place) bool { return p.name == name }); i >= 0 {
-		return c.rooms[i]
+func (c *Client) place(name string) *place { return named(c.rooms, name) }
+
+// named finds a room in a list.
+func named(list []*place, name string) *place {
+	if i := slices.IndexFunc(list, func(p *place) bool { return p.name == name }); i >= 0 {
+		return list[i]
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -136,4 +137,45 @@ func TestLeftAndJoined(t *testing.T) {
 	w.says(msg(5, 4), `{"t":"gap","room":"lobby","from":6,"to":7}`, `{"t":"left","room":"lobby"}`,
 		`{"t":"joined","id":"i-1","room":"lobby","epoch":"e","seq":8,"oldest":1,"members":2,"resumed":false}`, msg(5, 4), msg(6, 5))
 	f.happens(client.Joined{Room: "lobby", Epoch: "e", Seq: 8, Oldest: 1, Members: 2}, heard(5, 4), heard(6, 5))
+}
+
+// Who leaves a room before being in it has made no mistake, whether they come back or not, and whatever the server says.
+func TestLeftBeforeJoined(t *testing.T) {
+	const inOps = `{"t":"joined","id":"i-1","room":"ops","epoch":"o","seq":0,"oldest":1,"members":1,"resumed":false}`
+	here := client.Joined{Room: "ops", Epoch: "o", Oldest: 1, Members: 1}
+	full := &client.Error{Code: "forbidden", Message: "no"}
+	for _, c := range []struct {
+		name    string
+		change  func(*client.Client) error
+		says    string
+		happens []client.Event
+		hears   string
+	}{
+		{"left", func(c *client.Client) error { return c.Leave("ops") }, inOps, nil, `{"op":"leave","room":"ops"}`},
+		{"left, refused", func(c *client.Client) error { return c.Leave("ops") }, `{"t":"error","id":"i-1","code":"forbidden","message":"no"}`, nil, ""},
+		{"back", func(c *client.Client) error { return errors.Join(c.Leave("ops"), c.Join("ops")) }, inOps, []client.Event{here}, ""},
+		{"back, refused", func(c *client.Client) error { return errors.Join(c.Leave("ops"), c.Join("ops")) },
+			`{"t":"error","id":"i-1","code":"forbidden","message":"no"}`, []client.Event{client.Left{Room: "ops", Err: full}}, ""},
+		{"gone again", func(c *client.Client) error { return errors.Join(c.Leave("ops"), c.Join("ops"), c.Leave("ops")) }, inOps, nil, `{"op":"leave","room":"ops"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, w := enter(t)
+			must(t, f.Join("ops"))
+			w.hears(`{"op":"join","id":"i-1","room":"ops","history":50}`)
+			asksNothing := func(id string) { // since what comes next is this
+				t.Helper()
+				_, err := f.Say("lobby", "own")
+				must(t, err)
+				w.hears(`{"op":"say","room":"lobby","text":"own","id":"` + id + `"}`)
+			}
+			must(t, c.change(f.Client))
+			asksNothing("i-2")
+			w.says(c.says, msg(5, 4))
+			f.happens(append(c.happens, heard(5, 4))...)
+			if c.hears != "" {
+				w.hears(c.hears)
+			}
+			asksNothing("i-3")
+		})
+	}
 }

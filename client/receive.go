@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -114,6 +115,7 @@ func (c *Client) hasJoined(j Joined) {
 	p := c.place(j.Room)
 	if p == nil {
 		c.send(request{Op: "leave", Room: j.Room}) // it was left meanwhile
+		c.leaving = without(c.leaving, named(c.leaving, j.Room))
 		return
 	}
 	p.joined, p.asked = true, ""
@@ -212,11 +214,16 @@ func (c *Client) refused(id string, e *Error) {
 		}
 		return
 	}
-	for _, p := range c.rooms {
+	for _, p := range slices.Concat(c.rooms, c.leaving) {
 		if p.asked != id && !(id == "" && p.asked == byPath && e.Code == Unavailable) || p.asked == "" {
 			continue
 		}
-		if p.asked = ""; e.passing() {
+		p.asked = ""
+		switch {
+		case slices.Contains(c.leaving, p):
+			c.leaving = without(c.leaving, p) // which is what is wanted
+			return
+		case e.passing():
 			p.retry = again
 			signal(c.kick)
 			return

@@ -93,7 +93,12 @@ func (c *Client) Join(room string) error {
 	if len(c.rooms) == maxRooms {
 		return ErrRooms
 	}
-	c.rooms = append(c.rooms, &place{name: room})
+	p := named(c.leaving, room)
+	if p == nil {
+		p = &place{name: room}
+	}
+	c.leaving = without(c.leaving, p)
+	c.rooms = append(c.rooms, p)
 	signal(c.kick)
 	return nil
 }
@@ -107,10 +112,13 @@ func (c *Client) Leave(room string) error {
 	if p == nil {
 		return ErrNotMember
 	}
-	c.rooms = slices.DeleteFunc(c.rooms, func(q *place) bool { return p == q })
+	c.rooms = without(c.rooms, p)
 	c.outbox = slices.DeleteFunc(c.outbox, func(s *said) bool { return s.room == room })
-	if p.joined {
+	switch {
+	case p.joined:
 		c.send(request{Op: "leave", Room: room})
+	case p.asked != "":
+		c.leaving = append(c.leaving, p)
 	}
 	return nil
 }

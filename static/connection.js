@@ -53,7 +53,6 @@ export class Connection extends EventTarget {
   #beat;
   #WebSocket;
   #pauseMs = 0; // what the server has asked for
-  #paused = false;
   #watching = false;
 
   /**
@@ -73,7 +72,6 @@ export class Connection extends EventTarget {
     this.#drop();
     this.#watch('addEventListener', true);
     this.#pauseMs = 0;
-    this.#paused = false;
     const socket = new this.#WebSocket(this.#url(), this.#protocols);
     this.#socket = socket;
     socket.onopen = () => this.#opened();
@@ -145,7 +143,6 @@ export class Connection extends EventTarget {
       this.#become('closed', code, reason);
       return;
     }
-    this.#paused = this.#pauseMs > 0;
     const delay = this.#pauseMs || backoff(this.#attempt++);
     this.retryAt = Date.now() + delay;
     this.#attemptTimer = setTimeout(() => this.open(), delay);
@@ -179,7 +176,7 @@ export class Connection extends EventTarget {
 
   #wake = () => {
     if (globalThis.document?.hidden) return;
-    if (this.state === 'waiting' && !this.#paused) this.open();
+    if (this.state === 'waiting' && !this.#pauseMs) this.open();
     else if (this.state === 'open' && this.#beat) this.send(this.#beat); // is it still there?
   };
 }

@@ -133,7 +133,7 @@ function add(room, item) {
   room.timeline.push(item, here ? list.end : null);
   if (!here) return;
   list.changed();
-  if (!$('empty').hidden && item.kind !== 'presence') $('empty').hidden = true;
+  if (item.kind !== 'presence') $('empty').hidden = true;
 }
 
 function received({ room: name, ...m }) {
@@ -251,18 +251,30 @@ function showTyping() {
   if (names.length > 0) typingTimer = setTimeout(showTyping, TYPING_MS / 5);
 }
 
+/** A notification, or null where a page may not make any: on Android only service workers may. */
+function notice(title, options) {
+  try {
+    return new Notification(title, options);
+  } catch {
+    return null;
+  }
+}
+
 function notify(room, { nick, text }) {
-  if (!document.hidden || prefs.notify.get() !== 'on' || globalThis.Notification?.permission !== 'granted') return;
-  const notice = new Notification(`${nick} in #${room.name}`, { body: text.slice(0, 200), tag: `throng-${room.name}`, icon: 'icon.svg' });
-  notice.onclick = () => {
+  if (!document.hidden || prefs.notify.get() !== 'on') return;
+  const shown = notice(`${nick} in #${room.name}`, { body: text.slice(0, 200), tag: `throng-${room.name}`, icon: 'icon.svg' });
+  if (!shown) return;
+  shown.onclick = () => {
     focus();
     location.hash = room.name;
-    notice.close();
+    shown.close();
   };
 }
 
 async function chooseNotify({ target }) {
-  const granted = target.checked && (await globalThis.Notification?.requestPermission()) === 'granted';
+  const trial = target.checked && notice('', { silent: true });
+  if (trial) trial.close();
+  const granted = trial && (await Notification.requestPermission()) === 'granted';
   if (target.checked && !granted) $('nick-problem').textContent = 'This browser does not allow notifications here.';
   target.checked = granted;
   prefs.notify.set(granted ? 'on' : '');

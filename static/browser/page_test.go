@@ -297,7 +297,7 @@ func TestNotifications(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	stub := onNew(`window.notices = []; window.asked = 0;
-		window.Notification = class { static permission = "default"; static async requestPermission() { asked++; return Notification.permission = "granted" } constructor(title, { body }) { notices.push(title + ": " + body) } };
+		window.Notification = class { static permission = "default"; static async requestPermission() { asked++; return Notification.permission = "granted" } constructor(title, { body }) { if (Notification.permission === "granted") notices.push(title + ": " + body) } close() {} };
 		Object.defineProperty(Document.prototype, "hidden", { get: () => window.away ?? false });`)
 	ann, f := w.come("ann", "#r", stub), w.feeder("feeder", "r")
 	f.say("ann, before")
@@ -320,6 +320,33 @@ func TestNotifications(t *testing.T) {
 	}
 	eval[any](ann, `window.away = false; document.dispatchEvent(new Event("visibilitychange"))`)
 	ann.wait(`document.title === "#r · Throng"`)
+}
+
+// On Android a page may not make notifications itself: whoever asks for them hears so, and whoever
+// has them on from elsewhere gets the messages all the same.
+func TestNotificationsForbidden(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	stub := onNew(`window.asked = 0; window.faults = []; addEventListener("error", ({ message }) => faults.push(message));
+		window.Notification = class { static permission = "granted"; static async requestPermission() { asked++; return "granted" } constructor() { throw new TypeError("Illegal constructor") } };
+		Object.defineProperty(Document.prototype, "hidden", { get: () => window.away ?? false });
+		localStorage.setItem("throng.notify", "on");`)
+	ann, f := w.come("ann", "#r", stub), w.feeder("feeder", "r")
+	eval[any](ann, `window.away = true`)
+	f.say("ann, hidden")
+	ann.shows("ann, hidden")
+	if faults := eval[[]string](ann, `faults`); len(faults) > 0 {
+		t.Errorf("faults: %q", faults)
+	}
+	eval[any](ann, `window.away = false`)
+	ann.click("#me")
+	for range 2 { // off, on
+		ann.click("#notify")
+	}
+	ann.wait(`document.getElementById("nick-problem").textContent.includes("does not allow notifications")`)
+	if on := eval[bool](ann, `document.getElementById("notify").checked || asked > 0`); on {
+		t.Error("they are asked for, or on, and cannot come")
+	}
 }
 
 // Who has scrolled up a little is told how many have come, though they stand
