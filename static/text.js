@@ -19,7 +19,7 @@ const HUES = 12;
 const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
-const segmenter = new Intl.Segmenter();
+const segmenter = Intl.Segmenter && new Intl.Segmenter();
 
 /** An element with a class and children, strings among them as text. */
 export function make(tag, className = '', ...children) {
@@ -135,7 +135,8 @@ export function initials(nick) {
 
 /** What a reader sees as one character may be many code points, and must not be cut. */
 function graphemes(word) {
-  return Array.from(segmenter.segment(word.slice(0, 32)), ({ segment }) => segment);
+  const start = word.slice(0, 32);
+  return Array.from(segmenter ? segmenter.segment(start) : start, (part) => part.segment ?? part);
 }
 
 /** The class of a nickname's colour: always the same for the same name (FNV-1a). */
