@@ -162,12 +162,19 @@ func TestARateBeyondAllMeansIsLate(t *testing.T) {
 
 func TestATricklingServerIsNotWaitedForForEver(t *testing.T) {
 	t.Parallel()
+	drops := time.NewTicker(10 * time.Millisecond)
+	defer drops.Stop()
+	over := make(chan struct{})
 	server := &liar.Server{Stall: func(n int) {
 		if n > 20 {
-			time.Sleep(10 * time.Millisecond)
+			select {
+			case <-drops.C:
+			case <-over:
+			}
 		}
 	}}
 	config := start(t, server)
+	defer close(over)
 	config.Window, config.Messages = 1500, 1500 // which takes half a minute
 	config.Patience, config.Handshake = 500*time.Millisecond, 3*time.Second
 	result := run(t, config)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +19,9 @@ import (
 // patience limits every wait of the tests.
 const patience = 60 * time.Second
 
+// manyHeard is how many messages of hearAll a test may wait for.
+const manyHeard = 1000
+
 // raceDetector says that the tests were built with -race.
 var raceDetector bool
 
@@ -28,8 +30,8 @@ type tester struct {
 	t    *testing.T
 	conn net.Conn
 
-	heard  atomic.Int64 // Messages that hearAll has seen.
-	frames io.Reader    // The bytes behind the handshake, for tests that look at frames; gobwas only.
+	heard  chan struct{} // For each message that hearAll has seen.
+	frames io.Reader     // The bytes behind the handshake, for tests that look at frames; gobwas only.
 
 	write func(op ws.OpCode, payload []byte) error
 	read  func() (ws.OpCode, []byte, error)
@@ -69,7 +71,7 @@ func dialGorilla(t *testing.T, address, path string) *tester {
 		t.Fatal(err)
 	}
 	return &tester{
-		t: t, conn: conn,
+		t: t, conn: conn, heard: make(chan struct{}, manyHeard),
 		write: func(op ws.OpCode, p []byte) error { return c.WriteMessage(int(op), p) },
 		read: func() (ws.OpCode, []byte, error) {
 			kind, p, err := c.ReadMessage()
@@ -98,7 +100,7 @@ func dialGobwas(t *testing.T, address, path string) *tester {
 		io.Writer
 	}{br, conn}
 	return &tester{
-		t: t, conn: conn, frames: br,
+		t: t, conn: conn, heard: make(chan struct{}, manyHeard), frames: br,
 		write: func(op ws.OpCode, p []byte) error {
 			return ws.WriteFrame(conn, ws.MaskFrame(ws.NewFrame(op, true, p)))
 		},
@@ -138,15 +140,22 @@ func (m *tester) hearAll(count int, nick string, text func(int) string) {
 			m.t.Errorf("heard %.40q as number %d, want %.40q", line, i, want)
 			return
 		}
-		m.heard.Add(1)
+		select {
+		case m.heard <- struct{}{}:
+		default: // nobody counts so many
+		}
 	}
 }
 
 // waitForStall waits until the member, which is in hearAll, has heard that many messages or hears nothing any more. That
 // nothing more comes only time can tell; a stall that is overlooked makes the test ask less, not fail.
-func (m *tester) waitForStall(messages int64) {
-	for before := int64(-1); m.heard.Load() < messages && m.heard.Load() != before; time.Sleep(300 * time.Millisecond) {
-		before = m.heard.Load()
+func (m *tester) waitForStall(messages int) {
+	for range messages {
+		select {
+		case <-m.heard:
+		case <-time.After(300 * time.Millisecond):
+			return
+		}
 	}
 }
 
