@@ -33,7 +33,11 @@ const (
 	doomed                      // to be closed when the turn ends
 	queued                      // the worker will call Ready once more
 	throttled                   // not read until there is a token for a message
+	listed                      // stands in loop.notRead
 )
+
+// notRead are the reasons for which a connection is not read.
+const notRead = paused | deaf | throttled
 
 // Conn is a WebSocket connection. Its methods are for the Handler, on the
 // connection's worker, unless they say otherwise.
@@ -307,7 +311,7 @@ func (c *Conn) shut(cause error, code ws.StatusCode, reason string) {
 // handler panicked.
 func (c *Conn) leave(cause error, code ws.StatusCode, reason string) (ok bool) {
 	c.state = closing
-	c.flags &^= paused | deaf | doomed | throttled
+	c.flags &^= notRead | doomed
 	l := c.loop
 	l.unseat(c)
 	e := c.extra()

@@ -38,7 +38,7 @@ type loop struct {
 	inTurn     bool    // closes wait for the turn's end
 	drainBy    int     // connections to close at each tick; 0: none
 	sent       uint64  // bytes that the kernel has taken
-	throttled  []*Conn // not read until they have a token
+	notRead    []*Conn // those that were not read at some time since the last tick
 	relief     relief
 
 	// Clock. Owned by the worker.

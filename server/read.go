@@ -71,7 +71,7 @@ func (c *Conn) readUnread() bool {
 	if e.unread = e.unread[:copy(e.unread, e.unread[n:])]; len(e.unread) > 0 {
 		return false
 	}
-	c.loop.unread, e.unread = e.unread, nil
+	c.loop.unread, e.unread = trim(e.unread), nil
 	return c.flags&(paused|throttled) == 0
 }
 
@@ -94,11 +94,12 @@ func (c *Conn) handle(p []byte) (done int) {
 			break
 		}
 		if c.clogged() {
-			c.flags |= deaf
+			c.stopReading(deaf)
 			return done
 		}
 		if done < len(p) && !c.rate.ready(l.srv.messages, l.now) {
-			c.throttle()
+			c.stopReading(throttled)
+			l.srv.counts.throttled.Add(1)
 			return done
 		}
 		m, n, ok, err := c.input.Decode(p[done:], c.limits())
@@ -129,12 +130,36 @@ func (c *Conn) handle(p []byte) (done int) {
 	return done
 }
 
-// throttle stops reading from c until there is a token for its next message: TCP
-// slows its peer down. Control frames count as messages, since they cost as much.
-func (c *Conn) throttle() {
-	c.flags |= throttled
-	c.loop.throttled = append(c.loop.throttled, c)
-	c.loop.srv.counts.throttled.Add(1)
+// stopReading has c not read, for one more of the reasons: TCP slows its peer down.
+// One that is throttled waits for a token for its next message; control frames count
+// as messages, since they cost as much.
+func (c *Conn) stopReading(why flags) {
+	c.flags |= why
+	if !c.is(listed) {
+		c.flags |= listed
+		c.loop.notRead = append(c.loop.notRead, c)
+	}
+}
+
+// unclog takes in what has arrived at a connection that is not read while it is blocked.
+// Once its receive buffer has overflowed, Linux (seen with 6.18) refuses segments until
+// that is read, and with them what they acknowledge: a peer that reads everything
+// would still leave no room to write, and c would wait for room to be read.
+func (c *Conn) unclog() {
+	l, e := c.loop, c.extra()
+	for len(e.unread) < 2*l.srv.cfg.ReceiveBufferBytes { // as much as the kernel makes of it
+		n, err := c.readSome(l.trash)
+		if wouldBlock(err) || err == nil && n == 0 {
+			break
+		}
+		if err != nil {
+			c.shutBroken(err)
+			return
+		}
+		c.flags |= heard
+		e.unread = append(e.unread, l.trash[:n]...)
+	}
+	c.weigh()
 }
 
 // deliver hands one message to whoever it is for.
@@ -147,7 +172,7 @@ func (c *Conn) deliver(m Message) {
 		c.peerClosed(m.Payload)
 	default:
 		if !c.loop.srv.handler.Message(c, m) && c.Open() {
-			c.flags |= paused
+			c.stopReading(paused)
 			c.extra().held = Message{Op: m.Op, Payload: append([]byte(nil), m.Payload...)}
 		}
 	}

@@ -27,11 +27,11 @@ var mutants = []struct{ name, what, file, old, new string }{
 	return done
 }
 
-// throttle`,
+// stopReading`,
 		`	return done
 }
 
-// throttle`},
+// stopReading`},
 	{"lost-wake", "a wake-up that is lost: a turn that leaves work and does not wake itself", "poller/worker.go",
 		`	if more := w.hook(w); more || len(w.again) > 0 {
 		w.Wake()
@@ -131,6 +131,12 @@ var mutants = []struct{ name, what, file, old, new string }{
 	{"deaf", "a connection that is never read again after back-pressure", "server/write.go",
 		`		c.flags &^= deaf
 		c.again()
+`,
+		``},
+	{"clogged", "a connection that is not read and cannot be written, each of which waits for the other", "server/tick.go",
+		`		if c.is(blocked) && c.Open() {
+			l.contain(c, c.unclog)
+		}
 `,
 		``},
 	{"paused", "a message that was refused is not offered again", "room/room.go",

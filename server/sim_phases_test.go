@@ -166,8 +166,8 @@ func (w *simWorld) rest() {
 		g.deaf = false
 	}
 	w.comeToRest()
-	for i := 0; w.config.MessageRate > 0 && i < 80; i++ {
-		// Who has said too much is read when time passes.
+	for i := 0; (w.config.MessageRate > 0 || w.overflows) && i < 80; i++ {
+		// Who has said too much is read when time passes, and who was flooded.
 		w.kernel.Advance(250 * time.Millisecond)
 		w.comeToRest()
 	}

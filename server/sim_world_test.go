@@ -75,6 +75,7 @@ type simWorld struct {
 	large        bool // thousands: one in simListeners talks, and nobody at length
 	terse        int  // one message in so many is long
 	lean         bool // has less memory than is wanted
+	overflows    bool // receive buffers do
 	messageBytes int
 	announce     bool
 	closeSlow    bool // whoever misses something is closed
@@ -125,9 +126,14 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 		w.messageBytes, w.window = max(w.messageBytes, 20_000), 1<<20
 	}
 	faults.Overlap = pick(rng, 0, 100, 400)
+	files := pick(rng, 0, 0, 0, w.crowd+24)
+	sends, receives := pick(rng, 300, 2000, 16<<10, 64<<10), pick(rng, 100, 4000, 40<<10, 128<<10)
+	if w.overflows = seed%4 == 3 && !w.lean; w.overflows {
+		faults.Overflow, receives = 1024, min(receives, 4000)
+	}
 	w.kernel = sim.New(sim.Config{
-		Seed: seed, Faults: faults, Trace: trace, Files: pick(rng, 0, 0, 0, w.crowd+24),
-		SendBufferBytes: pick(rng, 300, 2000, 16<<10, 64<<10), ReceiveBufferBytes: pick(rng, 100, 4000, 40<<10, 128<<10),
+		Seed: seed, Faults: faults, Trace: trace, Files: files,
+		SendBufferBytes: sends, ReceiveBufferBytes: receives,
 	})
 	w.announce, w.presence = rng.IntN(2) == 0, pick(rng, 1000, 1000, 6)
 	if w.packed {
@@ -136,7 +142,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	if w.lean {
 		w.presence = 1 // nobody is told who leaves
 	}
-	w.bound = w.messageBytes*3 + 64<<10
+	w.bound = w.messageBytes*3 + 128<<10
 	limits := room.Config{
 		Shards: 4, Window: w.window, HistoryCount: pick(rng, 0, 5, 200),
 		HistoryBytes: pick(rng, 1000, 256<<10), HistoryAge: time.Hour, Now: w.kernel.Now,

@@ -35,7 +35,7 @@ func (l *loop) tick() {
 	l.now += int64(min(now-l.ticked, maxTick))
 	l.ticked = now
 	l.expire()
-	l.unthrottle()
+	l.lookAtNotRead()
 	l.sweep()
 	if l.drainBy > 0 {
 		l.drainSome()
@@ -94,23 +94,28 @@ func (l *loop) expire() {
 	}
 }
 
-// unthrottle has those read again for whom there is a token. The loop's clock is
-// the buckets', so that a tick is when tokens come.
-func (l *loop) unthrottle() {
-	left := l.throttled[:0]
-	for _, c := range l.throttled {
-		switch {
-		case !c.is(throttled): // closed meanwhile
-		case c.rate.ready(l.srv.messages, l.now):
+// lookAtNotRead has those read again for whom there is a token, and unclogs those that
+// are blocked as well. The loop's clock is the buckets', so that a tick is when tokens
+// come.
+func (l *loop) lookAtNotRead() {
+	left := l.notRead[:0]
+	for _, c := range l.notRead {
+		if c.is(throttled) && c.rate.ready(l.srv.messages, l.now) {
 			c.flags = c.flags&^(throttled|pinged) | heard // it could not be
 			c.again()
-		default:
-			left = append(left, c)
+		}
+		if c.flags&notRead == 0 { // or it is closed by now
+			c.flags &^= listed
+			continue
+		}
+		left = append(left, c)
+		if c.is(blocked) && c.Open() {
+			l.contain(c, c.unclog)
 		}
 	}
-	clear(l.throttled[len(left):])
-	if l.throttled = left; len(left) == 0 {
-		l.throttled = nil
+	clear(l.notRead[len(left):])
+	if l.notRead = left; len(left) == 0 {
+		l.notRead = nil
 	}
 }
 
@@ -150,7 +155,7 @@ func (l *loop) sweep() {
 // is not read, or blocked, is the business of the stall limit.
 func (c *Conn) lookAt() {
 	switch {
-	case !c.Open(), c.flags&(paused|deaf|blocked|throttled) != 0:
+	case !c.Open(), c.flags&(notRead|blocked) != 0:
 	case c.is(heard):
 		c.flags &^= heard | pinged
 	case c.is(pinged):

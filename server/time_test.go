@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
 
 	"throng/poller"
 	"throng/server"
@@ -214,6 +216,35 @@ func TestStall(t *testing.T) {
 	if d := x.kernel.timeouts[slow.fd]; d != 10*time.Second {
 		t.Errorf("TCP_USER_TIMEOUT %v", d)
 	}
+}
+
+// A receive buffer that overflows while the server waits for room to write: the kernel hears neither what the peer sends
+// nor what it acknowledges until the buffer is read. The server reads it at the next tick, and all is answered.
+func TestUnclog(t *testing.T) {
+	x := start(t, setup{})
+	c := x.connect()
+	must(t, c.Conn.(*net.TCPConn).SetReadBuffer(4096))
+	text := strings.Repeat("x", 1000)
+	messages, behind := 0, 0
+	for behind < 4<<10 { // in the kernel, and the server does not read it
+		c.send(ws.OpText, text)
+		messages++
+		x.barrier()
+		on(t, c.at, func(at *server.Conn) {
+			if own, _ := at.Waiting(); own >= 16<<10 && at.Unread() > 0 {
+				behind, _ = unix.IoctlGetInt(c.fd, unix.TIOCINQ)
+			}
+		})
+	}
+	room := func(bytes int) { must(t, unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)) }
+	room(1)
+	c.send(ws.OpText, "too much")
+	x.pass(250 * time.Millisecond)
+	for range messages {
+		c.expect(ws.OpText, text)
+	}
+	room(32 << 10)
+	c.expect(ws.OpText, "too much")
 }
 
 // After the close frame the server waits LingerTimeout for the peer's end, whether

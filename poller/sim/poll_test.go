@@ -223,6 +223,36 @@ func TestEdges(t *testing.T) {
 	}
 }
 
+// An end that has overflowed hears nothing until it is read: what its peer reads meanwhile makes no room.
+func TestOverflow(t *testing.T) {
+	b := newBench(t, sim.Config{SendBufferBytes: 100, ReceiveBufferBytes: 100, Faults: sim.Faults{Overflow: 1024}})
+	fd, r := b.connect()
+	buf := make([]byte, 200)
+	if n, err := b.k.Write(fd, buf); n != 100 || err != nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	for _, taken := range []int{100, 0} {
+		if n, err := r.Write(buf); n != taken || err != nil {
+			t.Errorf("the peer wrote %d, %v", n, err)
+		}
+		b.settle()
+	}
+	if n, err := r.Read(buf); n != 100 || err != nil {
+		t.Errorf("the peer read %d, %v", n, err)
+	}
+	b.hears()
+	if _, err := b.k.Write(fd, buf); err != syscall.EAGAIN {
+		t.Errorf("a flooded socket answers %v", err)
+	}
+	if n, err := b.k.Read(fd, buf); n != 100 || err != nil {
+		t.Errorf("read %d, %v", n, err)
+	}
+	b.hears(poller.Writable)
+	if n, err := r.Write(buf); n != 100 || err != nil {
+		t.Errorf("the peer wrote %d, %v", n, err)
+	}
+}
+
 // TestOverlap: during a system call another poll goes on, and the one that makes it does not.
 func TestOverlap(t *testing.T) {
 	b := newBench(t, sim.Config{Faults: sim.Faults{Overlap: 1024}})

@@ -37,6 +37,12 @@ type Remote struct {
 	rst      bool          // a reset is on its way to the server
 	err      syscall.Errno // what the server's next call answers
 	unsettle int           // bytes until a reset that was drawn; -1: none
+	overflow bool          // the next time that the server's end is full, it overflows
+
+	// The server's end has overflowed. Until it is read to its end it takes nothing, not even what acknowledges.
+	flooded  bool
+	unheard  int           // bytes that this end has read meanwhile: they still take room
+	answered time.Duration // when it began to read those
 
 	inFlight bool
 	timeout  time.Duration // TCP_USER_TIMEOUT
@@ -49,12 +55,15 @@ type Remote struct {
 	closed time.Duration // when it was closed
 }
 
-// Patience is for how long the server had got nothing out although it had something, and for how long it had read
-// nothing, when it closed its end.
+// Patience is for how long the server had got nothing out although it had something, because its peer did not read, and
+// for how long it had read nothing, when it closed its end.
 func (r *Remote) Patience() (blocked, silent time.Duration) {
 	r.k.mu.Lock()
 	defer r.k.mu.Unlock()
-	if r.stuck {
+	switch {
+	case r.unheard > 0:
+		blocked = r.answered - r.wrote
+	case r.stuck:
 		blocked = r.closed - r.wrote
 	}
 	return blocked, r.closed - r.heard
@@ -75,6 +84,7 @@ func (k *Kernel) Dial(address string) (*Remote, error) {
 	if k.chance(k.config.Faults.Reset) {
 		r.unsettle = k.rng.IntN(8 << 10)
 	}
+	r.overflow = !r.unix && k.chance(k.config.Faults.Overflow)
 	f.backlog = append(f.backlog, r)
 	f.notify(poller.Readable)
 	return r, nil
@@ -93,6 +103,13 @@ func (r *Remote) Write(p []byte) (int, error) {
 		return 0, syscall.ECONNRESET
 	}
 	n := min(len(p), r.k.config.ReceiveBufferBytes-len(r.wire)-len(r.queue))
+	if n < len(p) && len(r.queue) > 0 && r.overflow && !r.Steady {
+		r.k.trace("%d overflows", r.fd())
+		r.overflow, r.flooded = false, true
+	}
+	if r.flooded {
+		return 0, nil
+	}
 	if n > 0 {
 		r.wire = append(r.wire, p[:n]...)
 		r.fly()
@@ -117,10 +134,27 @@ func (r *Remote) Read(p []byte) (int, error) {
 	}
 	r.input = r.input[n:]
 	r.k.trace("peer of %d reads %d, %d are left", r.fd(), n, len(r.input))
+	if r.flooded {
+		if r.unheard == 0 {
+			r.answered = r.k.now
+		}
+		r.unheard += n
+		return n, nil
+	}
 	r.since = r.k.now
 	r.makeRoom()
 	return n, nil
 }
+
+// dry has the server's end hear again what it did not while it was flooded. Under the lock.
+func (r *Remote) dry() {
+	r.k.trace("%d is read to its end", r.fd())
+	r.flooded, r.unheard, r.since, r.tight = false, 0, r.k.now, true
+	r.fly()
+}
+
+// taken is how much of the server's direction is in use.
+func (r *Remote) taken() int { return len(r.input) + r.unheard }
 
 // makeRoom gives the edge that follows a short write. Under the lock.
 func (r *Remote) makeRoom() {

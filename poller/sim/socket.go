@@ -74,7 +74,7 @@ func (r *Remote) state() (event poller.Event) {
 
 // writable says whether epoll would say so: a third of the buffer has to be free.
 func (r *Remote) writable() bool {
-	return !r.tight && 3*(r.buffer()-len(r.input)) >= r.buffer()
+	return !r.tight && 3*(r.buffer()-r.taken()) >= r.buffer()
 }
 
 func (r *Remote) buffer() int {
@@ -137,7 +137,9 @@ func (r *Remote) serverReads(p []byte) (int, error) {
 		}
 	}
 	copy(p, r.queue[:n])
-	r.queue = r.queue[n:]
+	if r.queue = r.queue[n:]; len(r.queue) == 0 && r.flooded {
+		r.dry()
+	}
 	r.heard = k.now
 	r.spend(n)
 	return n, nil
@@ -191,7 +193,7 @@ func (k *Kernel) Write(fd int, p []byte) (n int, err error) {
 
 func (r *Remote) serverWrites(p []byte) (int, error) {
 	k := r.k
-	free := r.buffer() - len(r.input)
+	free := r.buffer() - r.taken()
 	switch {
 	case r.err != 0:
 		return r.fail()
@@ -224,7 +226,7 @@ func (r *Remote) serverWrites(p []byte) (int, error) {
 		r.reset(syscall.ECONNRESET)
 		return r.fail()
 	}
-	if len(r.input) == 0 {
+	if r.taken() == 0 {
 		r.since = k.now
 	}
 	r.input = append(r.input, p[:n]...)
@@ -283,7 +285,7 @@ func (k *Kernel) SetUserTimeout(fd int, d time.Duration) error {
 
 // overdue says whether TCP_USER_TIMEOUT ends the connection.
 func (r *Remote) overdue(now time.Duration) bool {
-	return r.timeout > 0 && !r.dead && len(r.input) > 0 && now-r.since > r.timeout
+	return r.timeout > 0 && !r.dead && r.taken() > 0 && now-r.since > r.timeout
 }
 
 // errDetach is what every Detach answers: goroutines of net/http would not be deterministic.
