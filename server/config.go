@@ -120,6 +120,12 @@ const (
 	// maxOwn is what a connection's own frames may fill before it is no longer
 	// read, and before Send refuses. One message may go beyond it.
 	maxOwn = 16 << 10
+	// unclogAfter is how long somebody has taken nothing when a connection that is not read is
+	// read nevertheless, and unclogBudget how many bytes of that one tick takes in; looking
+	// counts as unclogLook.
+	unclogAfter  = 2 * tickInterval
+	unclogBudget = 2 << 20
+	unclogLook   = 1 << 10
 	// maxAnswer may come on top of that while a connection is served: its message
 	// was taken when there was room, and what else comes up meanwhile, such as that it
 	// has missed something, must not cost it the answer.

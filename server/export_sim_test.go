@@ -25,7 +25,17 @@ func (l *loop) inspect(s *Server, bound int, atRest bool) error {
 	if held := l.held.Load(); held < 0 || held != 0 && s.Conns() == 0 {
 		return fmt.Errorf("%d bytes on the account of %d connections", held, s.Conns())
 	}
+	looked := map[*Conn]bool{}
+	for _, c := range l.notRead {
+		if looked[c] || !c.is(listed) {
+			return fmt.Errorf("descriptor %d stands among those that are not read twice, or does not know it", c.fd)
+		}
+		looked[c] = true
+	}
 	for i, c := range l.open {
+		if c.is(listed) != looked[c] || c.flags&notRead != 0 && !c.is(listed) {
+			return fmt.Errorf("descriptor %d is not read, with flags %b, and nobody looks after it", c.fd, c.flags)
+		}
 		if err := l.inspectOpen(c, i, bound, atRest); err != nil {
 			return fmt.Errorf("descriptor %d: %w", c.fd, err)
 		}

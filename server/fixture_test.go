@@ -373,14 +373,18 @@ func (x *fixture) feed(c *client, b []byte) {
 	x.until("the server to read", func() bool { return x.kernel.count(&x.kernel.reads) > before })
 }
 
+// unreadBytes is how many bytes the kernel has for the server to read.
+func (x *fixture) unreadBytes(c *client) int {
+	x.Helper()
+	n, err := unix.IoctlGetInt(c.fd, unix.TIOCINQ)
+	must(x, err)
+	return n
+}
+
 // arrived waits until the kernel has n bytes for the server to read.
 func (x *fixture) arrived(c *client, n int) {
 	x.Helper()
-	x.until("bytes to arrive", func() bool {
-		there, err := unix.IoctlGetInt(c.fd, unix.TIOCINQ)
-		must(x, err)
-		return there >= n
-	})
+	x.until("bytes to arrive", func() bool { return x.unreadBytes(c) >= n })
 }
 
 // hungUp waits until the kernel knows that the client has ended its side.

@@ -141,25 +141,34 @@ func (c *Conn) stopReading(why flags) {
 	}
 }
 
-// unclog takes in what has arrived at a connection that is not read while it is blocked.
-// Once its receive buffer has overflowed, Linux (seen with 6.18) refuses segments until
-// that is read, and with them what they acknowledge: a peer that reads everything
-// would still leave no room to write, and c would wait for room to be read.
-func (c *Conn) unclog() {
+// stuck reports whether c is not read while its peer has taken nothing for a while.
+func (c *Conn) stuck() bool {
+	return c.Open() && c.is(blocked) && c.flags&notRead != 0 &&
+		c.more.due-c.loop.now <= int64(c.loop.srv.cfg.StallTimeout-unclogAfter)
+}
+
+// unclog takes in what has arrived at a connection that is stuck, and returns how many
+// bytes that was. Once a receive buffer has overflowed, Linux (seen with 6.18) drops what
+// comes until it is read, small segments and acknowledgements among it: a peer that
+// reads everything would never make room to write, and c would not be read before.
+//
+// It takes as much as fits into two such buffers, behind what had to wait anyway.
+func (c *Conn) unclog() (taken int) {
 	l, e := c.loop, c.extra()
-	for len(e.unread) < 2*l.srv.cfg.ReceiveBufferBytes { // as much as the kernel makes of it
+	for len(e.unread) < readBudget+4*l.srv.cfg.ReceiveBufferBytes { // a buffer is twice what was asked for
 		n, err := c.readSome(l.trash)
 		if wouldBlock(err) || err == nil && n == 0 {
 			break
 		}
 		if err != nil {
 			c.shutBroken(err)
-			return
+			return taken
 		}
-		c.flags |= heard
 		e.unread = append(e.unread, l.trash[:n]...)
+		taken += n
 	}
 	c.weigh()
+	return taken
 }
 
 // deliver hands one message to whoever it is for.

@@ -134,11 +134,8 @@ var mutants = []struct{ name, what, file, old, new string }{
 `,
 		``},
 	{"clogged", "a connection that is not read and cannot be written, each of which waits for the other", "server/tick.go",
-		`		if c.is(blocked) && c.Open() {
-			l.contain(c, c.unclog)
-		}
-`,
-		``},
+		`budget > 0 && c.stuck()`,
+		`false`},
 	{"paused", "a message that was refused is not offered again", "room/room.go",
 		`	for _, w := range waiters {
 		w.Resume()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"runtime/debug"
+	"slices"
 
 	"github.com/gobwas/ws"
 
@@ -94,12 +95,18 @@ func (l *loop) expire() {
 	}
 }
 
-// lookAtNotRead has those read again for whom there is a token, and unclogs those that
-// are blocked as well. The loop's clock is the buckets', so that a tick is when tokens
-// come.
+// lookAtNotRead unclogs those that are stuck, within a budget, and has those read again
+// for whom there is a token. The loop's clock is the buckets', so that a tick is when
+// tokens come.
 func (l *loop) lookAtNotRead() {
-	left := l.notRead[:0]
+	left, budget, next := l.notRead[:0], unclogBudget, 0
 	for _, c := range l.notRead {
+		if budget > 0 && c.stuck() {
+			l.contain(c, func() { budget -= unclogLook + c.unclog() })
+			if budget <= 0 {
+				next = len(left) // is the first at the next tick
+			}
+		}
 		if c.is(throttled) && c.rate.ready(l.srv.messages, l.now) {
 			c.flags = c.flags&^(throttled|pinged) | heard // it could not be
 			c.again()
@@ -109,13 +116,13 @@ func (l *loop) lookAtNotRead() {
 			continue
 		}
 		left = append(left, c)
-		if c.is(blocked) && c.Open() {
-			l.contain(c, c.unclog)
-		}
 	}
 	clear(l.notRead[len(left):])
-	if l.notRead = left; len(left) == 0 {
+	switch l.notRead = left; {
+	case len(left) == 0:
 		l.notRead = nil
+	case next > 0:
+		l.notRead = slices.Concat(left[next:], left[:next])
 	}
 }
 

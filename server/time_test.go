@@ -219,7 +219,7 @@ func TestStall(t *testing.T) {
 }
 
 // A receive buffer that overflows while the server waits for room to write: the kernel hears neither what the peer sends
-// nor what it acknowledges until the buffer is read. The server reads it at the next tick, and all is answered.
+// nor what it acknowledges until the buffer is read. The server reads it after a while, and all is answered.
 func TestUnclog(t *testing.T) {
 	x := start(t, setup{})
 	c := x.connect()
@@ -232,19 +232,73 @@ func TestUnclog(t *testing.T) {
 		x.barrier()
 		on(t, c.at, func(at *server.Conn) {
 			if own, _ := at.Waiting(); own >= 16<<10 && at.Unread() > 0 {
-				behind, _ = unix.IoctlGetInt(c.fd, unix.TIOCINQ)
+				behind = x.unreadBytes(c)
 			}
 		})
 	}
 	room := func(bytes int) { must(t, unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)) }
 	room(1)
 	c.send(ws.OpText, "too much")
-	x.pass(250 * time.Millisecond)
+	x.pass(time.Second)
 	for range messages {
 		c.expect(ws.OpText, text)
 	}
 	room(32 << 10)
 	c.expect(ws.OpText, "too much")
+}
+
+// Whatever a connection is not read for, what its peer sends while it takes nothing is taken in, up to a limit, and is
+// handled in order afterwards.
+func TestUnclogTakesInOrder(t *testing.T) {
+	const receive, limit = 8 << 10, 16<<10 + 4*8<<10
+	for _, with := range []struct {
+		why        string
+		busy       bool
+		rate, size int
+	}{
+		{"too many answers wait", false, -1, 1000},
+		{"the handler is busy", true, -1, 100},
+		{"too much was said", false, 8, 100},
+	} {
+		t.Run(with.why, func(t *testing.T) {
+			busy := with.busy
+			x := start(t, setup{
+				config: server.Config{ReceiveBufferBytes: receive, MessageRate: with.rate, StallTimeout: time.Hour, PingPeriod: time.Hour},
+				app:    &app{message: func(c *server.Conn, m server.Message) bool { return !busy && c.Send(m.Op, m.Payload) }},
+			})
+			c := x.connect()
+			x.kernel.allow(c.fd, 0)
+			on(t, c.at, func(c *server.Conn) { c.Send(ws.OpText, []byte("first")) })
+			text := func(i int) string { return fmt.Sprintf("%0*d", with.size, i) }
+			sent := 0
+			for x.unreadBytes(c) == 0 {
+				if sent*with.size > 3*limit {
+					t.Fatal("read without a limit")
+				}
+				for range receive / with.size {
+					c.send(ws.OpText, text(sent))
+					sent++
+				}
+				x.pass(time.Second)
+			}
+			on(t, c.at, func(c *server.Conn) {
+				if n := c.Unread(); n < limit || n > limit+16<<10 {
+					t.Errorf("%d bytes were taken in", n)
+				}
+			})
+			x.run(0, func() { busy = false })
+			x.kernel.free(c.fd)
+			x.fire(c.fd, poller.Writable)
+			c.at.Resume()
+			c.expect(ws.OpText, "first")
+			for i := range sent {
+				if with.rate > 0 && i%with.rate == 0 {
+					x.pass(time.Second)
+				}
+				c.expect(ws.OpText, text(i))
+			}
+		})
+	}
 }
 
 // After the close frame the server waits LingerTimeout for the peer's end, whether

@@ -37,12 +37,10 @@ type Remote struct {
 	rst      bool          // a reset is on its way to the server
 	err      syscall.Errno // what the server's next call answers
 	unsettle int           // bytes until a reset that was drawn; -1: none
-	overflow bool          // the next time that the server's end is full, it overflows
 
-	// The server's end has overflowed. Until it is read to its end it takes nothing, not even what acknowledges.
-	flooded  bool
-	unheard  int           // bytes that this end has read meanwhile: they still take room
-	answered time.Duration // when it began to read those
+	overflows int  // so many times the server's end overflows when it is full
+	flooded   bool // it has: until it is read to its end it takes nothing, not even what acknowledges
+	unheard   int  // bytes that this end has read meanwhile: they still take room
 
 	inFlight bool
 	timeout  time.Duration // TCP_USER_TIMEOUT
@@ -55,15 +53,12 @@ type Remote struct {
 	closed time.Duration // when it was closed
 }
 
-// Patience is for how long the server had got nothing out although it had something, because its peer did not read, and
-// for how long it had read nothing, when it closed its end.
+// Patience is for how long the server had got nothing out although it had something, and for how long it had read
+// nothing, when it closed its end.
 func (r *Remote) Patience() (blocked, silent time.Duration) {
 	r.k.mu.Lock()
 	defer r.k.mu.Unlock()
-	switch {
-	case r.unheard > 0:
-		blocked = r.answered - r.wrote
-	case r.stuck:
+	if r.stuck {
 		blocked = r.closed - r.wrote
 	}
 	return blocked, r.closed - r.heard
@@ -84,7 +79,9 @@ func (k *Kernel) Dial(address string) (*Remote, error) {
 	if k.chance(k.config.Faults.Reset) {
 		r.unsettle = k.rng.IntN(8 << 10)
 	}
-	r.overflow = !r.unix && k.chance(k.config.Faults.Overflow)
+	if !r.unix && k.chance(k.config.Faults.Overflow) {
+		r.overflows = 1 + k.rng.IntN(2)
+	}
 	f.backlog = append(f.backlog, r)
 	f.notify(poller.Readable)
 	return r, nil
@@ -103,9 +100,9 @@ func (r *Remote) Write(p []byte) (int, error) {
 		return 0, syscall.ECONNRESET
 	}
 	n := min(len(p), r.k.config.ReceiveBufferBytes-len(r.wire)-len(r.queue))
-	if n < len(p) && len(r.queue) > 0 && r.overflow && !r.Steady {
+	if n < len(p) && len(r.queue) > 0 && r.overflows > 0 && !r.flooded && !r.Steady && !r.k.off {
 		r.k.trace("%d overflows", r.fd())
-		r.overflow, r.flooded = false, true
+		r.overflows, r.flooded = r.overflows-1, true
 	}
 	if r.flooded {
 		return 0, nil
@@ -135,9 +132,6 @@ func (r *Remote) Read(p []byte) (int, error) {
 	r.input = r.input[n:]
 	r.k.trace("peer of %d reads %d, %d are left", r.fd(), n, len(r.input))
 	if r.flooded {
-		if r.unheard == 0 {
-			r.answered = r.k.now
-		}
 		r.unheard += n
 		return n, nil
 	}

@@ -66,7 +66,7 @@ type Faults struct {
 	Reorder    int // a batch that is not in the order of its edges, or misses some until the next one
 	Overlap    int // a Read or Write during which another poll goes on, as on another processor
 	Slow       int // a look at the clock that takes up to three milliseconds
-	Overflow   int // a receive buffer that overflows, drawn for each connection: see Remote.overflow
+	Overflow   int // a receive buffer that overflows, once or twice, drawn for each connection: until it is read, the peer is not heard
 }
 
 // Kernel is a simulated poller.Kernel.
