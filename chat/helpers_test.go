@@ -237,6 +237,7 @@ func (p *person) say(texts ...string) {
 
 // frame receives the next frame that is neither a ping nor a pong.
 func (p *person) frame() (ws.Frame, error) {
+	_ = p.conn.SetDeadline(time.Now().Add(patience)) // one that is closed says so when it is read
 	for {
 		f, err := readFrame(p.in)
 		if err != nil || f.Header.OpCode != ws.OpPing && f.Header.OpCode != ws.OpPong {
