@@ -128,7 +128,7 @@ func newSimWorld(seed uint64, trace io.Writer) *simWorld {
 	faults.Overlap = pick(rng, 0, 100, 400)
 	files := pick(rng, 0, 0, 0, w.crowd+24)
 	sends, receives := pick(rng, 300, 2000, 16<<10, 64<<10), pick(rng, 100, 4000, 40<<10, 128<<10)
-	if w.overflows = seed%4 == 2 && !w.lean; w.overflows {
+	if w.overflows = seed%4 == 2 && !w.lean && !w.packed; w.overflows { // what is packed has to rest without time
 		faults.Overflow, receives = 1024, min(receives, 4000)
 	}
 	w.kernel = sim.New(sim.Config{
